@@ -1,0 +1,96 @@
+# One stage = one target = one `python -m pipeline <stage>`. Variables are passed on as environment
+# variables of the same name; README.md and `python -m pipeline <stage> --help` say what they mean.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+RUN_PYTHON := $(VENV)/bin/python
+PIPELINE := $(RUN_PYTHON) -m pipeline
+
+export SOURCE RECIPE SEED RUN PRACTICE_SEED SET MESSAGE FORCE
+
+# The CUDA libraries are installed where an NVIDIA driver answers.
+LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requirements.lock)
+READY := $(VENV)/.installed-$(LOCK)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@echo
+	@echo '  Variables: SOURCE=auto|kaggle|practice|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
+	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
+
+.PHONY: setup
+setup: $(READY) ## make .venv and install the locked packages (done by itself)
+
+$(READY): $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'error: $(PYTHON) is older than Python 3.11; name a newer one, as in make setup PYTHON=python3.12' >&2; exit 1; }
+	@echo 'setting up $(VENV) from $(LOCK): some minutes, once'
+	@rm -f $(VENV)/.installed-*
+	@test -x $(RUN_PYTHON) || $(PYTHON) -m venv $(VENV)
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@touch $@
+
+.PHONY: data
+data: $(READY) ## fetch the competition's files and check every cell
+	@$(PIPELINE) data
+
+.PHONY: split
+split: $(READY) ## hold out validation rows, list exact duplicates
+	@$(PIPELINE) split
+
+.PHONY: train
+train: $(READY) ## train the recipe's network
+	@$(PIPELINE) train
+
+.PHONY: ensemble
+ensemble: $(READY) ## average the checkpoints of a run, or of several (RUN="a b")
+	@$(PIPELINE) ensemble
+
+.PHONY: submission
+submission: $(READY) ## write submissions/<run>.csv and the confusion heatmap
+	@$(PIPELINE) submission
+
+.PHONY: submit
+submit: $(READY) ## all of the above, then upload and print the score
+	@$(PIPELINE) submit
+
+.PHONY: compare
+compare: $(READY) ## all runs, best first, with intervals and paired tests
+	@$(PIPELINE) compare
+
+.PHONY: runs
+runs: $(READY) ## all runs with their states
+	@$(PIPELINE) runs
+
+.PHONY: doctor
+doctor: $(READY) ## what is there, what is missing, and how to get it
+	@$(PIPELINE) doctor
+
+.PHONY: bench
+bench: $(READY) ## measure speed against ImageDataGenerator and the plain notebook loop
+	@$(RUN_PYTHON) -m tests.bench
+
+.PHONY: lint
+lint: $(READY) ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+.PHONY: test
+test: $(READY) ## the tests: real digits, the real kaggle command, under 10 minutes
+	@$(RUN_PYTHON) -m pytest
+
+.PHONY: lock
+lock: ## renew the locks from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
+
+.PHONY: clean
+clean: ## delete .venv and caches; data, runs and submissions stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
