@@ -1,0 +1,207 @@
+"""Recipes: every setting that shapes a run, its unit, its range and its default.
+
+A recipe is a TOML file. The classes below are its schema: an unknown key, a wrong type or a
+value out of range is an error that names the file, the key, the value and what is allowed.
+"""
+
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import PipelineError
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+class Section(BaseModel):
+    """A table of a recipe: frozen, strictly typed, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SplitSettings(Section):
+    """How labelled rows are parted into training and validation rows."""
+
+    validation_fraction: float = Field(0.15, gt=0, lt=1, description="share of rows held out")
+    seed: int = Field(0, ge=0, description="random_state of train_test_split")
+
+
+class NetworkSettings(Section):
+    """Which network of the registry is trained."""
+
+    name: str = Field("bn_cnn", description="a name in the registry of networks.py")
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of units dropped before the output")
+
+
+class AugmentationSettings(Section):
+    """Random warps, named and measured as in Keras's ImageDataGenerator.
+
+    Empty space is filled with the nearest pixel, ImageDataGenerator's default. Flips, channel
+    shifts, brightness and whitening are not offered: they change what a digit means, or are
+    not geometric.
+    """
+
+    engine: Literal["warp", "keras"] = Field(
+        "warp", description="warp: whole batches in tf.data; keras: ImageDataGenerator itself"
+    )
+    rotation_range: float = Field(10.0, ge=0, le=180, description="degrees, drawn from +-")
+    width_shift_range: float = Field(0.1, ge=0, lt=1, description="share of the width, +-")
+    height_shift_range: float = Field(0.1, ge=0, lt=1, description="share of the height, +-")
+    shear_range: float = Field(0.0, ge=0, lt=90, description="degrees, drawn from +-")
+    zoom_range: float = Field(
+        0.1, ge=0, lt=1, description="scale drawn from 1 +-, rows and columns apart"
+    )
+
+
+class TrainingSettings(Section):
+    """Optimiser, schedule length and arithmetic."""
+
+    epochs: int = Field(50, ge=1, description="upper limit; early stopping may end it sooner")
+    batch_size: int = Field(64, ge=1, description="rows per step")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's initial rate (Keras's default)")
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto", description="auto: mixed where the GPU or CPU multiplies it natively, else float32"
+    )
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: on with a GPU, off on a CPU, where it measured slower"
+    )
+
+
+class ReduceOnPlateauSettings(Section):
+    """keras.callbacks.ReduceLROnPlateau on validation accuracy."""
+
+    patience: int = Field(3, ge=0, description="epochs without a better validation accuracy")
+    factor: float = Field(0.5, gt=0, lt=1, description="the rate is multiplied by this")
+    min_learning_rate: float = Field(1e-5, ge=0, description="the rate never falls below")
+
+
+class EarlyStoppingSettings(Section):
+    """keras.callbacks.EarlyStopping on validation loss, best weights restored."""
+
+    patience: int = Field(10, ge=0, description="epochs without a lower validation loss")
+    min_delta: float = Field(1e-10, ge=0, description="the least fall that counts, in nats")
+
+
+class CheckpointSettings(Section):
+    """keras.callbacks.ModelCheckpoint on validation accuracy."""
+
+    keep_best: int = Field(5, ge=1, description="epochs kept as files; the ensemble averages them")
+
+
+class Recipe(Section):
+    """All settings of a run, as resolved: file, then `SET`, then `SEED`."""
+
+    name: str = Field(description="the file's name without .toml")
+    seed: int = Field(0, ge=0, description="first weights, order of rows, warps, dropout")
+    split: SplitSettings = SplitSettings()
+    network: NetworkSettings = NetworkSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    training: TrainingSettings = TrainingSettings()
+    reduce_on_plateau: ReduceOnPlateauSettings = ReduceOnPlateauSettings()
+    early_stopping: EarlyStoppingSettings = EarlyStoppingSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with the package, sorted."""
+    return sorted(
+        path.relative_to(RECIPES_FOLDER).with_suffix("").as_posix()
+        for path in RECIPES_FOLDER.rglob("*.toml")
+    )
+
+
+def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Recipe:
+    """Return the recipe of that name, or of that TOML file, with changes applied and checked.
+
+    `settings` holds dotted changes as `SET` takes them ("training.epochs=3 seed=1"); a value is
+    read as TOML, or as a plain string where it is no TOML. `seed` replaces the recipe's own.
+    Raises PipelineError for an unknown recipe, key, type or value.
+    """
+    path = _find(name_or_path)
+    values = _parse(path)
+    for change in _split_changes(settings):
+        _apply(values, change)
+    if seed is not None:
+        values["seed"] = seed
+    values["name"] = path.stem
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        origin = f"{path.name} with SET={settings!r}" if settings else path.name
+        raise PipelineError(f"recipe {origin}: {_explain(error)}") from None
+
+
+def _find(name_or_path: str) -> Path:
+    path = (
+        Path(name_or_path)
+        if name_or_path.endswith(".toml")
+        else RECIPES_FOLDER / f"{name_or_path}.toml"
+    )
+    if not path.is_file():
+        raise PipelineError(
+            f"RECIPE is {name_or_path!r}, which is neither a recipe nor a file; use one of "
+            f"{', '.join(names())}, or the path of a .toml file"
+        )
+    return path
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PipelineError(f"recipe {path}: not valid TOML: {error}; mend the file") from None
+
+
+def _split_changes(settings: str) -> list[tuple[list[str], str]]:
+    try:
+        words = shlex.split(settings)
+    except ValueError as error:
+        raise PipelineError(f'SET is {settings!r}: {error}; write SET="key=value ..."') from None
+    changes = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise PipelineError(
+                f'SET holds {word!r}; each word must be key=value, as in SET="training.epochs=3"'
+            )
+        changes.append((key.split("."), value))
+    return changes
+
+
+def _apply(values: dict[str, Any], change: tuple[list[str], str]) -> None:
+    (*tables, key), text = change
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise PipelineError(
+                f"SET names {'.'.join([*tables, key])!r}, but {table} is a value and has no keys; "
+                "use the dotted key of a setting"
+            )
+    try:
+        values[key] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[key] = text
+
+
+def _explain(error: ValidationError) -> str:
+    """Tell pydantic's first complaint in the pipeline's own form."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key}; allowed here: {', '.join(_allowed(location[:-1]))}"
+    allowed = first["msg"].removeprefix("Input should be ")
+    return f"{key} is {first['input']!r}; it must be {allowed}; change it in the file or with SET"
+
+
+def _allowed(tables: list[str]) -> list[str]:
+    section: type[BaseModel] = Recipe
+    for table in tables:
+        annotation = section.model_fields[table].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        section = annotation
+    return [name for name in section.model_fields if (section, name) != (Recipe, "name")]
