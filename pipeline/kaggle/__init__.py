@@ -1,0 +1,1 @@
+"""Kaggle through its own command line: `client.py` is the competition, the others its parts."""
