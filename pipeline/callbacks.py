@@ -1,0 +1,153 @@
+"""What watches a member train: checkpoints, history file, progress.
+
+All of them are Keras callbacks; Keras's own ReduceLROnPlateau and EarlyStopping are used as they
+are (training.py).
+"""
+
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from pipeline.files import replacing
+from pipeline.progress import MemberProgress
+from pipeline.runs import Checkpoint
+
+Logs = dict[str, Any] | None
+
+HISTORY_COLUMNS = [
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+]
+
+
+class BestCheckpoints(keras.callbacks.ModelCheckpoint):
+    """ModelCheckpoint on val_accuracy that keeps the best k epochs, each as a file of its own.
+
+    Equal accuracies are ordered by validation loss. Each file is written whole in a hidden folder
+    beside the others and then moved, so that a file in `folder` is always a complete one. The
+    files hold `plain`, the network of plain Keras layers, which takes over the weights of the one
+    in training; the optimiser's state is not in them.
+
+    The metric stands in the file name, because ModelCheckpoint raises for an unknown metric
+    there and merely warns for an unknown `monitor`.
+    """
+
+    def __init__(self, folder: Path, plain: keras.Model, keep: int) -> None:
+        self.kept: list[Checkpoint] = []
+        self._folder = folder
+        self._partial = folder / ".partial"
+        self._plain = plain
+        self._keep = keep
+        name = "epoch-{epoch:03d}-val_accuracy-{val_accuracy:.5f}.keras"
+        super().__init__(self._partial / name, monitor="val_accuracy", mode="max")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Save the epoch if it is among the best k so far, and drop the one it replaces."""
+        logs = logs or {}
+        candidate = (logs["val_accuracy"], -logs["val_loss"])
+        worst = self.kept[-1] if len(self.kept) == self._keep else None
+        if worst and candidate <= (worst.val_accuracy, -worst.val_loss):
+            return
+        file = self._save(epoch, logs)
+        self.kept.append(
+            Checkpoint(
+                file=file,
+                epoch=epoch + 1,
+                val_accuracy=logs["val_accuracy"],
+                val_loss=logs["val_loss"],
+            )
+        )
+        self.kept.sort(key=lambda kept: (-kept.val_accuracy, kept.val_loss))
+        for dropped in self.kept[self._keep :]:
+            (self._folder / dropped.file).unlink()
+        del self.kept[self._keep :]
+
+    def _save(self, epoch: int, logs: dict[str, Any]) -> str:
+        """Have ModelCheckpoint save the plain network, move the file, return its name."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+        trained = self.model
+        self._plain.set_weights(trained.get_weights())
+        self.set_model(self._plain)
+        try:
+            super().on_epoch_end(epoch, logs)
+        finally:
+            self.set_model(trained)
+        (written,) = self._partial.iterdir()
+        os.replace(written, self._folder / written.name)
+        self._partial.rmdir()
+        return written.name
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Writes one row an epoch to history.csv, columns as in HISTORY_COLUMNS, epochs from 1.
+
+    `learning_rate` is the one the epoch was trained with; ReduceLROnPlateau, which reports it,
+    must come earlier in the list of callbacks. `seconds` is the wall time of the epoch with its
+    validation.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+        self._path = path
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Add the epoch's row and rewrite the file, wholly or not at all."""
+        seconds = round(time.perf_counter() - self._started, 3)
+        self.rows.append({**(logs or {}), "epoch": epoch + 1, "seconds": seconds})
+        with replacing(self._path) as temporary:
+            pd.DataFrame(self.rows)[HISTORY_COLUMNS].to_csv(temporary, index=False)
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends training with a PipelineError when an epoch's loss is infinite or NaN.
+
+    It comes first in the list of callbacks, so that no other one keeps such an epoch.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Check the epoch's training and validation loss."""
+        for name in ("loss", "val_loss"):
+            value = (logs or {})[name]
+            if not math.isfinite(value):
+                raise PipelineError(
+                    f"{name} became {value} in epoch {epoch + 1}, where it must be finite; lower "
+                    'training.learning_rate (SET="training.learning_rate=0.0003")'
+                )
+
+
+class ProgressReport(keras.callbacks.Callback):
+    """Tells a MemberProgress of every step and epoch."""
+
+    def __init__(self, progress: MemberProgress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start the epoch's bar."""
+        self._progress.start_epoch(epoch + 1)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Move the bars by one step."""
+        self._progress.step(batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Print the epoch's figures."""
+        self._progress.end_epoch(epoch + 1, logs or {})

@@ -1,0 +1,81 @@
+"""The devices a run trains on, and what the recipe's automatic settings mean on them."""
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipeline.recipe import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run was trained on, as its record keeps it."""
+
+    processor: str
+    cores: int
+    gpus: list[str]
+    precision: str
+    xla: bool
+
+    def record(self) -> dict[str, object]:
+        """Return the fields as plain values for run.json."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Return one line for the person."""
+        devices = ", ".join(self.gpus) or f"{self.cores} CPU cores"
+        return f"{devices}, {self.precision}{', XLA' if self.xla else ''}"
+
+
+def prepare(settings: TrainingSettings) -> Hardware:
+    """Find the devices, let GPUs take memory as they need it, and settle `auto` settings.
+
+    Call it before the first tensor is made: TensorFlow fixes its memory policy then.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+    return Hardware(
+        processor=platform.processor() or platform.machine(),
+        cores=os.cpu_count() or 1,
+        gpus=[
+            detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
+        ],
+        precision=_precision(settings.precision, min(capabilities, default=None)),
+        xla=bool(gpus) if settings.xla == "auto" else settings.xla == "on",
+    )
+
+
+def _precision(asked: str, capability: tuple[int, int] | None) -> str:
+    """Return a Keras dtype policy; `capability` is the weakest GPU's, None without one.
+
+    Tensor cores multiply float16 from compute capability 7.0 on and bfloat16, which needs no
+    loss scaling, from 8.0 on (NVIDIA, "Train with mixed precision", and the Ampere whitepaper).
+    """
+    if asked != "auto":
+        return asked
+    if capability is None:
+        return "mixed_bfloat16" if cpu_multiplies_bfloat16() else "float32"
+    if capability < (7, 0):
+        return "float32"
+    return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
+
+
+def cpu_multiplies_bfloat16(information: Path = Path("/proc/cpuinfo")) -> bool:
+    """Say whether every core has bfloat16 instructions that TensorFlow's oneDNN uses.
+
+    Those are AVX512_BF16 and AMX (oneDNN, "CPU dispatcher control"). Without them bfloat16 is
+    emulated and slower than float32. `information` is Linux's description of the processors; on
+    a system without it the answer is no.
+    """
+    try:
+        lines = information.read_text().splitlines()
+    except OSError:
+        return False
+    flags = [set(line.split()) for line in lines if line.startswith("flags")]
+    return bool(flags) and all(core & {"avx512_bf16", "amx_bf16"} for core in flags)

@@ -1,0 +1,176 @@
+"""One member: digits and a recipe in, checkpoints and a history out.
+
+The order of rows and the warps of an epoch are functions of (seed, member, epoch, position)
+alone: a run can be repeated, and continued at any epoch with the same data.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline import networks
+from pipeline.augment import ENGINES, Engine
+from pipeline.callbacks import BestCheckpoints, FiniteLoss, HistoryFile, ProgressReport
+from pipeline.digits import Digits
+from pipeline.fast_layers import accelerate
+from pipeline.hardware import Hardware
+from pipeline.networks import scale
+from pipeline.progress import MemberProgress, Report
+from pipeline.recipe import Recipe
+from pipeline.runs import Member
+
+VALIDATION_BATCH = 250
+"""Rows per step of validation: it changes no result, and larger batches measured no faster."""
+
+
+def train_member(
+    recipe: Recipe,
+    training: Digits,
+    validation: Digits,
+    folder: Path,
+    hardware: Hardware,
+    report: Report,
+    keep: Callable[[Member], None],
+    index: int = 0,
+) -> None:
+    """Train member `index` of a run.
+
+    `folder` receives history.csv and checkpoints/. `keep` is given the member as far as it has
+    come at the end of every epoch, so that nothing is lost if the process ends. Raises
+    PipelineError for an unknown network, or if the loss becomes infinite or NaN.
+    """
+    keras.utils.set_random_seed(_seed(recipe.seed, index))
+    plain = networks.build(recipe.network.name, recipe.network.dropout)
+    network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
+    (folder / "checkpoints").mkdir(parents=True)
+    checkpoints = BestCheckpoints(folder / "checkpoints", plain, recipe.checkpoints.keep_best)
+    history = HistoryFile(folder / "history.csv")
+    steps = math.ceil(len(training.labels) / recipe.training.batch_size)
+    started = time.perf_counter()
+
+    def keep_member(epoch: int, logs: dict[str, float]) -> None:
+        seconds = round(time.perf_counter() - started, 1)
+        keep(
+            Member(
+                index=index,
+                seed=recipe.seed,
+                epochs=epoch + 1,
+                seconds=seconds,
+                checkpoints=list(checkpoints.kept),
+            )
+        )
+
+    with MemberProgress(report, recipe.training.epochs, steps) as progress:
+        network.fit(
+            training_dataset(recipe, training, index),
+            steps_per_epoch=steps,
+            epochs=recipe.training.epochs,
+            validation_data=validation_dataset(validation),
+            callbacks=[
+                FiniteLoss(),
+                *_schedule(recipe),
+                checkpoints,
+                history,
+                keras.callbacks.LambdaCallback(on_epoch_end=keep_member),
+                ProgressReport(progress),
+            ],
+            shuffle=False,
+            verbose=0,
+        )
+
+
+def compile_network(network: keras.Model, recipe: Recipe, xla: bool) -> keras.Model:
+    """Compile with the recipe's Adam, sparse cross-entropy and accuracy, and return the network."""
+    network.compile(
+        optimizer=keras.optimizers.Adam(recipe.training.learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=xla,
+    )
+    return network
+
+
+def training_dataset(
+    recipe: Recipe, rows: Digits, member: int, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Return the batches of all epochs from `first_epoch` on, one after another.
+
+    Yields float32 images [b, 28, 28, 1] in [0, 1] and labels [b]; an epoch has
+    ceil(n / batch size) batches and sees every row once.
+    """
+    engine = ENGINES[recipe.augmentation.engine](recipe.augmentation.model_dump(exclude={"engine"}))
+    count, size = len(rows.labels), recipe.training.batch_size
+    images, labels = tf.constant(rows.images), tf.constant(rows.labels)
+
+    def plan(epoch: np.int64) -> tuple[np.ndarray, np.ndarray]:
+        return epoch_plan(engine, count, recipe.seed, member, int(epoch))
+
+    def batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order, warps = tf.numpy_function(plan, [epoch], (tf.int64, tf.float32))
+        order, warps = tf.ensure_shape(order, [count]), tf.ensure_shape(warps, [count, 6])
+
+        def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            chosen = order[start : start + size]
+            pixels = scale(tf.gather(images, chosen))
+            return engine.apply(pixels, warps[start : start + size]), tf.gather(labels, chosen)
+
+        return tf.data.Dataset.range(0, count, size).map(batch)
+
+    epochs = tf.data.Dataset.range(first_epoch, recipe.training.epochs)
+    return _without_autotune(epochs.flat_map(batches).prefetch(8))
+
+
+def epoch_plan(
+    engine: Engine, count: int, seed: int, member: int, epoch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an epoch's order of rows, int64 [count], and its warps, float32 [count, 6].
+
+    Both are functions of (seed, member, epoch): position i trains on row order[i], warped by
+    warps[i].
+    """
+    generator = np.random.default_rng([seed, member, epoch])
+    return generator.permutation(count), engine.draw(generator, count)
+
+
+def validation_dataset(rows: Digits) -> tf.data.Dataset:
+    """Return the rows in order, unwarped: float32 images in [0, 1] and labels, in batches."""
+    dataset = tf.data.Dataset.from_tensor_slices((rows.images, rows.labels))
+    dataset = dataset.batch(VALIDATION_BATCH).map(lambda images, labels: (scale(images), labels))
+    return _without_autotune(dataset.prefetch(2))
+
+
+def _without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Switch tf.data's autotuner off: in 2.21 it holds up the end of epochs for many seconds."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+def _schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="val_accuracy",
+            mode="max",
+            patience=recipe.reduce_on_plateau.patience,
+            factor=recipe.reduce_on_plateau.factor,
+            min_lr=recipe.reduce_on_plateau.min_learning_rate,
+        ),
+        keras.callbacks.EarlyStopping(
+            monitor="val_loss",
+            mode="min",
+            min_delta=recipe.early_stopping.min_delta,
+            patience=recipe.early_stopping.patience,
+            restore_best_weights=True,
+        ),
+    ]
+
+
+def _seed(seed: int, member: int) -> int:
+    """Return Keras's global seed for a member, 32 bits, independent between members."""
+    return int(np.random.SeedSequence([seed, member]).generate_state(1)[0])

@@ -1,0 +1,55 @@
+"""What the automatic settings mean on each kind of device."""
+
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from pipeline import hardware, recipe
+
+FLAGS = "processor : 0\nflags : fpu avx2 {}\nprocessor : 1\nflags : fpu avx2 {}\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("avx512_bf16", "avx512_bf16", True),
+        ("amx_bf16", "amx_bf16 avx512_bf16", True),
+        ("avx512f", "avx512f", False),
+        ("avx512_bf16", "avx512f", False),
+    ],
+)
+def test_bfloat16_is_detected_not_assumed(
+    first: str, second: str, expected: bool, tmp_path: Path
+) -> None:
+    information = tmp_path / "cpuinfo"
+    information.write_text(FLAGS.format(first, second))
+    assert hardware.cpu_multiplies_bfloat16(information) is expected
+
+
+def test_a_system_without_cpuinfo_gets_float32(tmp_path: Path) -> None:
+    assert not hardware.cpu_multiplies_bfloat16(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((6, 1), "float32"), ((7, 5), "mixed_float16"), ((8, 0), "mixed_bfloat16")],
+)
+def test_a_gpu_gets_what_its_units_multiply_and_xla(
+    capability: tuple[int, int], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The machines that test this have no GPU: TensorFlow's answers about one are replaced.
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    grown = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [gpu])
+    experimental = tf.config.experimental
+    monkeypatch.setattr(
+        experimental, "set_memory_growth", lambda device, on: grown.append((device, on))
+    )
+    details = {"device_name": "Test GPU", "compute_capability": capability}
+    monkeypatch.setattr(experimental, "get_device_details", lambda device: details)
+    found = hardware.prepare(recipe.load("bn_cnn").training)
+    assert (found.precision, found.xla, found.gpus) == (precision, True, ["Test GPU"])
+    assert grown == [(gpu, True)]
+    asked = recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
+    assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)

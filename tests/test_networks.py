@@ -1,0 +1,82 @@
+"""The registry: every network's size, and the fast layer against Keras's own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline import networks
+from pipeline.errors import PipelineError
+from pipeline.fast_layers import FusedBatchNormalization, accelerate
+
+PARAMETERS = {"bn_cnn": (742_858, 741_962), "small_cnn": (61_578, 61_226)}
+
+
+@pytest.mark.parametrize("name", networks.names())
+def test_parameter_counts(name: str) -> None:
+    network = networks.build(name, 0.3)
+    trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+    assert (network.count_params(), trainable) == PARAMETERS[name]
+    assert network.output_shape == (None, 10)
+
+
+def test_bn_cnn_is_the_notebooks_network_to_the_layer() -> None:
+    layers = [type(layer).__name__ for layer in networks.build("bn_cnn", 0.3).layers]
+    block = ["BatchNormalization", "Activation"]
+    assert layers == [
+        *["Conv2D", *block, "MaxPooling2D"],
+        *["Conv2D", *block, "MaxPooling2D"],
+        *["Conv2D", "Activation", "MaxPooling2D"],
+        *["Flatten", "Dense", *block, "Dropout", "Dense"],
+    ]
+
+
+def test_a_name_taken_twice_raises() -> None:
+    with pytest.raises(ValueError, match="'bn_cnn' is registered already"):
+        networks.register("bn_cnn")(networks.bn_cnn)
+
+
+def test_an_unknown_name_lists_those_that_exist() -> None:
+    with pytest.raises(PipelineError, match=r"'bn' ?; it must be one of bn_cnn, small_cnn"):
+        networks.build("bn", 0.3)
+
+
+@pytest.mark.parametrize("shape", [(32, 14, 14, 8), (32, 16)])
+def test_fused_batch_normalization_trains_as_kerass_own(shape: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(0)
+    inputs = tf.constant(generator.normal(3, 2, shape), tf.float32)
+    upstream = tf.constant(generator.normal(size=shape), tf.float32)
+    results = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = kind()
+        layer.build(shape)
+        layer.gamma.assign(tf.linspace(0.5, 2.0, shape[-1]))
+        layer.beta.assign(tf.linspace(-1.0, 1.0, shape[-1]))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+        gradients = tape.gradient(outputs, [inputs, layer.gamma.value, layer.beta.value], upstream)
+        after = [weight.numpy() for weight in layer.weights]
+        results.append([outputs.numpy(), *(g.numpy() for g in gradients), *after])
+        results[-1].append(layer(inputs, training=False).numpy())
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", networks.names())
+def test_accelerated_networks_have_the_same_weights_and_predict_alike(
+    name: str, precision: str
+) -> None:
+    plain = networks.build(name, 0.3)
+    fast = accelerate(plain, precision)
+    images = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
+    kinds = [type(layer) for layer in fast.layers]
+    normalizations = [type(layer) for layer in plain.layers].count(keras.layers.BatchNormalization)
+    assert kinds.count(FusedBatchNormalization) == normalizations
+    assert keras.layers.BatchNormalization not in kinds
+    assert fast.layers[-1].compute_dtype == "float32"
+    for ours, theirs in zip(fast.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    tolerance = 1e-5 if precision == "float32" else 0.03
+    np.testing.assert_allclose(fast(images).numpy(), plain(images).numpy(), atol=tolerance, rtol=0)
