@@ -1,0 +1,5 @@
+"""`python -m pipeline <command>`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,196 @@
+"""The commands of `python -m pipeline`: options in, a stage called, its result printed.
+
+Every option can also be given as the environment variable, and so the Makefile variable, of its
+name. TensorFlow is imported by the stages that need it, never here.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import doctor
+from pipeline import recipe as recipes
+from pipeline.errors import PipelineError
+from pipeline.ledger import Ledger
+from pipeline.runs import RunStore
+from pipeline.stages import data, ensemble, submit, train
+from pipeline.stages.context import Context, Request
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="From a fresh clone to a scored submission for Kaggle's digit-recognizer.",
+)
+
+Source = Annotated[
+    str,
+    typer.Option(
+        envvar="SOURCE",
+        help="auto (kaggle where credentials are found, else practice), kaggle, practice, or a "
+        "folder with train.csv and test.csv",
+    ),
+]
+RecipeName = Annotated[
+    str, typer.Option(envvar="RECIPE", help="a recipe's name, or the path of a .toml file")
+]
+Seed = Annotated[
+    int | None, typer.Option(envvar="SEED", min=0, help="training seed, instead of the recipe's")
+]
+Changes = Annotated[
+    str, typer.Option("--set", envvar="SET", help='changed recipe keys: "training.epochs=3 ..."')
+]
+PracticeSeed = Annotated[
+    int,
+    typer.Option(envvar="PRACTICE_SEED", min=0, help="which permutation the practice data are"),
+]
+RunNames = Annotated[
+    str,
+    typer.Option("--run", envvar="RUN", help="id, or unique beginning, of one or more runs"),
+]
+Force = Annotated[
+    bool, typer.Option(envvar="FORCE", help="train, or upload, although it was done already")
+]
+Message = Annotated[str, typer.Option(envvar="MESSAGE", help="what the competition shows")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
+
+
+STAGES = {
+    "data": ("Fetch the competition's files and check every cell.", data.data),
+    "split": ("Hold out validation rows, and list exact duplicates.", data.split),
+    "train": ("Train the recipe's network, unless that run is there.", train.train),
+    "ensemble": ("Average the checkpoints of one or more runs.", ensemble.ensemble),
+    "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
+}
+
+
+def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> None:
+    """Enter a stage as a command with the options that all stages share."""
+
+    @app.command(name, help=text)
+    def command(
+        source: Source = "auto",
+        recipe: RecipeName = "bn_cnn",
+        seed: Seed = None,
+        changes: Changes = "",
+        practice_seed: PracticeSeed = 0,
+        run: RunNames = "",
+        force: Force = False,
+    ) -> None:
+        with _failures_told():
+            checked = recipes.load(recipe, changes, seed)
+            request = Request(checked, source, practice_seed, tuple(run.split()), "", force)
+            run_stage(Context(Path(), request, _say))
+
+
+for _name, (_text, _run_stage) in STAGES.items():
+    _add_stage(_name, _text, _run_stage)
+
+
+@app.command("submit")
+def submit_command(
+    source: Source = "auto",
+    recipe: RecipeName = "bn_cnn",
+    seed: Seed = None,
+    changes: Changes = "",
+    practice_seed: PracticeSeed = 0,
+    run: RunNames = "",
+    message: Message = "",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Do all stages, upload the CSV and wait for its score."""
+    with _failures_told():
+        checked = recipes.load(recipe, changes, seed)
+        request = Request(checked, source, practice_seed, tuple(run.split()), message, force)
+        outcome = submit.submit(Context(Path(), request, _say_aside if as_json else _say))
+        if as_json:
+            _print_json(outcome.as_json())
+        else:
+            for line in outcome.lines():
+                _say(line)
+
+
+@app.command("compare")
+def compare_command(as_json: Json = False) -> None:
+    """Print all runs, best first, with intervals and paired tests."""
+    with _failures_told():
+        # SciPy and scikit-learn take seconds to import; other commands need not wait for them.
+        from pipeline import compare
+
+        comparison = compare.compare(_store().all(), _ledger().uploads())
+        if as_json:
+            _print_json(comparison.as_json())
+        else:
+            compare.show(comparison)
+
+
+@app.command("runs")
+def runs_command(as_json: Json = False) -> None:
+    """List all runs with their states, oldest first."""
+    with _failures_told():
+        runs = _store().all()
+        if as_json:
+            _print_json(
+                [{**run.record.model_dump(mode="json"), "state": run.state()} for run in runs]
+            )
+            return
+        for run in runs:
+            _say(f"{run.id}  {run.state()}  {run.record.created_at}  {run.record.reason}".rstrip())
+        if not runs:
+            _say("no runs yet; make submit makes one")
+
+
+@app.command("doctor")
+def doctor_command() -> None:
+    """Print what is there and what is missing, each with its fix."""
+    with _failures_told():
+        for finding in doctor.examine(Path()):
+            fix = f"  -> {finding.fix}" if finding.fix else ""
+            _say(f"{finding.subject:<20}{finding.found}{fix}")
+
+
+def main() -> None:
+    """Run the command line. It exits with 0, 1, 2 or 130; the README lists what they mean."""
+    app()
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Turn a failure that a person can act on into one line on stderr and exit code 1."""
+    try:
+        yield
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        print(f"error: {error}; make room, or give this folder the rights", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted; make runs lists what there is", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _store() -> RunStore:
+    return RunStore(Path() / "runs")
+
+
+def _ledger() -> Ledger:
+    return Ledger(Path() / "submissions" / "ledger.csv")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _say_aside(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))

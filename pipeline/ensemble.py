@@ -1,0 +1,100 @@
+"""Checkpoints to probabilities: the mean of their softmax outputs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.errors import PipelineError
+from pipeline.networks import CLASSES, scale
+from pipeline.progress import Report
+from pipeline.runs import Run
+
+BATCH = 500
+"""Rows per prediction step; it changes no result."""
+
+
+def predict(
+    checkpoints: Sequence[Path], parts: Sequence[np.ndarray], report: Report
+) -> list[np.ndarray]:
+    """Return the mean probabilities of the checkpoints for each array of images.
+
+    Each of `parts` is uint8 [n, 28, 28, 1]; each result is float32 [n, 10], rows summing to 1.
+    Raises PipelineError for no checkpoints, or one that cannot be loaded.
+    """
+    if not checkpoints:
+        raise PipelineError("there are no checkpoints to average; train for at least one epoch")
+    sums = [np.zeros((len(images), CLASSES)) for images in parts]
+    for number, path in enumerate(checkpoints, start=1):
+        report(f"predicting with checkpoint {number}/{len(checkpoints)}: {path.name}")
+        network = _load(path)
+        for total, images in zip(sums, parts, strict=True):
+            total += _probabilities(network, images)
+    return [(total / len(checkpoints)).astype(np.float32) for total in sums]
+
+
+def _load(path: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        detail = str(error).splitlines()[0]
+        raise PipelineError(
+            f"checkpoint {path} cannot be loaded ({detail}); train the run again with FORCE=1"
+        ) from None
+
+
+def _probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Predict in compiled steps: `Model.predict` on arrays waits for tf.data's autotuner."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)])
+    def step(pixels: tf.Tensor) -> tf.Tensor:
+        return network(scale(pixels), training=False)
+
+    starts = range(0, len(images), BATCH)
+    return np.concatenate([step(images[start : start + BATCH]).numpy() for start in starts])
+
+
+def average(runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the validation and test arrays of several runs' ensemble.
+
+    Every checkpoint of every run counts the same. The arrays are named as in validation.npz and
+    test.npz. Raises PipelineError if the runs differ in data, split, rows or classes.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        _check_alike(first, run)
+    weights = [run.record.checkpoint_count for run in runs]
+    parts = []
+    for name in ("validation", "test"):
+        loaded = [run.load_arrays(name) for run in runs]
+        for run, arrays in zip(runs, loaded, strict=True):
+            _check_rows(name, first, loaded[0], run, arrays)
+        probabilities = [arrays["probabilities"] for arrays in loaded]
+        mean = np.average(probabilities, axis=0, weights=weights).astype(np.float32)
+        parts.append({**loaded[0], "probabilities": mean})
+    return parts[0], parts[1]
+
+
+def _check_alike(first: Run, other: Run) -> None:
+    for field, what in (("data_fingerprint", "data"), ("split_fingerprint", "split")):
+        ours, theirs = getattr(first.record, field), getattr(other.record, field)
+        if ours != theirs:
+            raise PipelineError(
+                f"RUN names {first.id} and {other.id}, whose {what} differ ({ours[:12]} and "
+                f"{theirs[:12]}); only runs on the same data and split can be averaged"
+            )
+
+
+def _check_rows(
+    name: str, first: Run, ours: dict[str, np.ndarray], other: Run, theirs: dict[str, np.ndarray]
+) -> None:
+    same = ours.keys() == theirs.keys() and all(
+        np.array_equal(ours[key], theirs[key]) for key in ours if key != "probabilities"
+    )
+    if not same or ours["probabilities"].shape != theirs["probabilities"].shape:
+        raise PipelineError(
+            f"{name}.npz of {first.id} and {other.id} hold different rows or classes; make them "
+            "again with make ensemble RUN=<id> FORCE=1"
+        )

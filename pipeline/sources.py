@@ -1,0 +1,94 @@
+"""What `SOURCE` means: Kaggle, the practice competition, or a folder of downloaded CSVs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.competition import SLUG, Competition, DataFiles, Entry
+from pipeline.errors import PipelineError
+from pipeline.kaggle.client import KaggleCompetition
+from pipeline.kaggle.credentials import find_credentials
+from pipeline.practice.competition import PracticeCompetition
+from pipeline.progress import Report
+
+SUBMISSIONS_PAGE = f"https://www.kaggle.com/competitions/{SLUG}/submissions"
+
+MNIST_FOLDER = Path(__file__).parents[1] / "data" / "mnist"
+
+
+@dataclass(frozen=True)
+class FolderCompetition:
+    """CSVs that a person downloaded in the browser; the upload is the person's too."""
+
+    folder: Path
+    name: str = "folder"
+
+    def fetch(self) -> DataFiles:
+        """Say where train.csv and test.csv lie. Raises PipelineError if one is missing."""
+        files = DataFiles(self.folder / "train.csv", self.folder / "test.csv", real=False)
+        for path in (files.train, files.test):
+            if not path.is_file():
+                raise PipelineError(
+                    f"SOURCE is {self.folder}, where there is no {path.name}; download both files "
+                    f"from https://www.kaggle.com/competitions/{SLUG}/data into it"
+                )
+        return files
+
+    def check_ready(self) -> None:
+        """Do nothing: for a folder, `submit` ends with the CSV written."""
+
+    def submit(self, csv: Path, message: str, token: str) -> Entry:
+        """Raise PipelineError: nothing can be uploaded for a folder."""
+        raise PipelineError(f"SOURCE is the folder {self.folder}: {upload_by_hand(csv)}")
+
+    def submissions(self) -> list[Entry]:
+        """Return none: a folder keeps no list."""
+        return []
+
+
+def upload_by_hand(csv: Path) -> str:
+    """Return how a person uploads `csv`."""
+    return (
+        f"upload {csv} at https://www.kaggle.com/competitions/{SLUG}/submit, or set up "
+        "Kaggle credentials and use SOURCE=kaggle"
+    )
+
+
+def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -> Competition:
+    """Return the competition that `source` names, and tell the person which one it is.
+
+    `source` is "auto", "kaggle", "practice" or a folder; "auto" means Kaggle where credentials
+    are found, else practice. `practice_seed` picks the permutation of the practice competition;
+    each has its own folder. Raises PipelineError for any other word.
+    """
+    if source == "auto":
+        return _automatic(practice_seed, data_folder, report)
+    if source == "kaggle":
+        report("source: Kaggle")
+        return KaggleCompetition(data_folder / "kaggle", report=report)
+    if source == "practice":
+        report(f"source: the practice competition (PRACTICE_SEED={practice_seed})")
+        return _practice(practice_seed, data_folder)
+    if Path(source).is_dir():
+        report(f"source: the folder {source}")
+        return FolderCompetition(Path(source))
+    raise PipelineError(
+        f"SOURCE is {source!r}; it must be auto, kaggle, practice, or a folder with train.csv and "
+        "test.csv"
+    )
+
+
+def _automatic(practice_seed: int, data_folder: Path, report: Report) -> Competition:
+    form = find_credentials()
+    if form is None:
+        report(
+            "source: the practice competition, as no Kaggle credentials were found "
+            f"(PRACTICE_SEED={practice_seed}; make doctor says how to set them up)"
+        )
+        return _practice(practice_seed, data_folder)
+    report(f"source: Kaggle, with {form}")
+    return KaggleCompetition(data_folder / "kaggle", report=report)
+
+
+def _practice(seed: int, data_folder: Path) -> PracticeCompetition:
+    folder = "practice" if seed == 0 else f"practice-{seed}"
+    return PracticeCompetition(data_folder / folder, MNIST_FOLDER, seed)

@@ -1,0 +1,123 @@
+"""What every stage of one command shares: the request, the folders, and the data, read once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import digits, sources
+from pipeline.competition import TEST_ROWS, TRAIN_ROWS, Competition, DataFiles
+from pipeline.digits import Digits
+from pipeline.errors import PipelineError
+from pipeline.ledger import Ledger
+from pipeline.progress import Report
+from pipeline.recipe import Recipe
+from pipeline.runs import Run, RunStore
+from pipeline.split import Split, hold_out
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for: the Makefile's variables, checked.
+
+    `runs` are ids or unique beginnings from `RUN`; where it is empty, the run is the one that
+    the recipe, the data and the code determine.
+    """
+
+    recipe: Recipe
+    source: str = "auto"
+    practice_seed: int = 0
+    runs: tuple[str, ...] = ()
+    message: str = ""
+    force: bool = False
+
+
+class Context:
+    """One request at work in the folder `root`, which holds data/, runs/ and submissions/.
+
+    Everything is read when it is first asked for, and then kept.
+    """
+
+    def __init__(self, root: Path, request: Request, report: Report) -> None:
+        self.request = request
+        self.report = report
+        self.data_folder = root / "data"
+        self.submissions_folder = root / "submissions"
+        self.store = RunStore(root / "runs")
+        self.ledger = Ledger(self.submissions_folder / "ledger.csv")
+
+    @cached_property
+    def chosen_runs(self) -> list[Run]:
+        """The runs that `RUN` names. Raises PipelineError for one that is not there."""
+        return [self.store.find(prefix) for prefix in self.request.runs]
+
+    @cached_property
+    def competition(self) -> Competition:
+        """The competition of `SOURCE`, or with `auto` that of the runs named."""
+        source, seed = self.request.source, self.request.practice_seed
+        if source == "auto" and self.chosen_runs:
+            source = self.chosen_runs[0].record.source
+            seed = self.chosen_runs[0].record.practice_seed
+        return sources.choose(source, seed, self.data_folder, self.report)
+
+    @cached_property
+    def files(self) -> DataFiles:
+        """The competition's files, fetched if need be."""
+        return self.competition.fetch()
+
+    @cached_property
+    def data_fingerprint(self) -> str:
+        """What identifies the bytes of train.csv and test.csv."""
+        return digits.fingerprint(self.files.train, self.files.test)
+
+    @cached_property
+    def training_digits(self) -> Digits:
+        """The labelled rows, every cell checked."""
+        return digits.read_train(self.files.train, TRAIN_ROWS if self.files.real else None)
+
+    @cached_property
+    def test_images(self) -> NDArray[np.uint8]:
+        """The unlabelled images, uint8 [n, 28, 28, 1], every cell checked."""
+        return digits.read_test(self.files.test, TEST_ROWS if self.files.real else None)
+
+    @property
+    def split_path(self) -> Path:
+        """Where the split of the recipe and the data is kept."""
+        settings = self.request.recipe.split
+        name = f"{self.data_fingerprint[:12]}-{settings.validation_fraction}-{settings.seed}.npz"
+        return self.data_folder / "splits" / name
+
+    @cached_property
+    def split(self) -> Split:
+        """The recipe's split of the data, made once and then read back."""
+        if self.split_path.exists():
+            return Split.load(self.split_path, self.data_fingerprint)
+        settings = self.request.recipe.split
+        split = self._hold_out(settings.validation_fraction, settings.seed)
+        split.save(self.split_path)
+        return split
+
+    def split_of(self, run: Run) -> Split:
+        """Return the split that a run was trained with, which may be another recipe's.
+
+        Raises PipelineError if the data do not give that split any more.
+        """
+        settings = run.record.recipe["split"]
+        split = self._hold_out(settings["validation_fraction"], settings["seed"])
+        if split.fingerprint != run.record.split_fingerprint:
+            raise PipelineError(
+                f"run {run.id} has the split {run.record.split_fingerprint[:12]}, but the data of "
+                f"SOURCE give {split.fingerprint[:12]}; give the SOURCE and PRACTICE_SEED of the "
+                "run, or train it again"
+            )
+        return split
+
+    def _hold_out(self, fraction: float, seed: int) -> Split:
+        return hold_out(self.training_digits.labels, fraction, seed, self.data_fingerprint)
+
+
+def select(labelled: Digits, rows: NDArray[np.int64]) -> Digits:
+    """Return the given rows of labelled digits."""
+    return Digits(images=labelled.images[rows], labels=labelled.labels[rows])

@@ -1,0 +1,335 @@
+"""The commands as a person types them: real digits, real training, the real kaggle command."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from pipeline import submission
+from tests.kaggle_stand_in import TOKEN, StandIn
+
+REPOSITORY = Path(__file__).parents[1]
+QUICK = ["--recipe", "quick", "--set", "training.epochs=2"]
+OTHER = [*QUICK, "--seed", "1"]
+
+AUDITED = """
+import sys
+
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], str):
+        frame, callers = sys._getframe(1), set()
+        while frame:
+            callers.add(frame.f_globals.get("__name__", ""))
+            frame = frame.f_back
+        if "hidden" in arguments[0] or "mnist" in arguments[0]:
+            reads = "w" not in str(arguments[1]) and "a" not in str(arguments[1])
+            opened.append([arguments[0], reads, sorted(callers)])
+
+opened = []
+sys.addaudithook(note)
+from pipeline.cli import main
+try:
+    main()
+finally:
+    import json, os
+    with open(os.environ["OPENED"], "w") as file:
+        json.dump(opened, file)
+"""
+
+
+@dataclass
+class Workspace:
+    """A folder to type commands in, with a home of its own and no credentials."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(
+        self, *arguments: str, program: tuple[str, ...] = ("-m", "pipeline"), **extra: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *program, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **extra},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def only_run(self, pattern: str) -> Path:
+        (found,) = (self.folder / "runs").glob(pattern)
+        return found
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("workspace")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("KAGGLE_") and name not in ("SOURCE", "RECIPE", "SEED", "RUN", "SET")
+    }
+    home = folder / "home"
+    home.mkdir()
+    return Workspace(folder, {**kept, "HOME": str(home), "PYTHONPATH": str(REPOSITORY)})
+
+
+@pytest.fixture(scope="module")
+def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH on which importing TensorFlow or Keras fails."""
+    folder = tmp_path_factory.mktemp("stubs")
+    for name in ("tensorflow", "keras"):
+        (folder / f"{name}.py").write_text("raise ImportError('not needed here')")
+    return f"{folder}{os.pathsep}{REPOSITORY}"
+
+
+@pytest.fixture(scope="module")
+def first(workspace: Workspace) -> subprocess.CompletedProcess[str]:
+    """`submit` from nothing, every file that it opens noted."""
+    opened = str(workspace.folder / "opened.json")
+    return workspace.run("submit", *QUICK, program=("-c", AUDITED), OPENED=opened)
+
+
+@pytest.fixture(scope="module")
+def kaggle(
+    workspace: Workspace, first: subprocess.CompletedProcess[str]
+) -> Iterator[tuple[StandIn, Workspace]]:
+    """A stand-in for Kaggle with the practice competition's files, and a signed-in person."""
+    data = workspace.folder / "data" / "practice"
+    with StandIn(
+        train_csv=data / "train.csv",
+        test_csv=data / "test.csv",
+        hidden_labels=data / "hidden" / "labels.csv",
+    ) as server:
+        environment = server.environment(workspace.folder / "home")
+        yield server, Workspace(workspace.folder, {**environment, "PYTHONPATH": str(REPOSITORY)})
+
+
+def test_from_nothing_to_a_scored_submission(
+    workspace: Workspace, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    lines = first.stdout.splitlines()
+    assert lines[0].startswith("source: the practice competition, as no Kaggle credentials")
+    assert re.search(r"validation accuracy 0\.9\d+ on 6,300 rows \(95 % interval", first.stdout)
+    assert re.search(r"^public score 0\.9\d{4}$", first.stdout, re.MULTILINE)
+    score = re.search(r"private score (\S+) \(all hidden rows (\S+)\)", first.stdout)
+    assert score
+    run = workspace.only_run("quick-s0-*")
+    labels = submission.check(workspace.folder / "submissions" / f"{run.name}.csv")
+    hidden = pd.read_csv(workspace.folder / "data/practice/hidden/labels.csv")
+    accuracy = accuracy_score(hidden["Label"], labels)
+    assert float(score[2]) == pytest.approx(accuracy, abs=1e-5)
+    assert accuracy > 0.95
+    expected = ["members/0/curves.png", "mistakes.png", "validation.npz", "test.npz", "run.json"]
+    assert all((run / name).stat().st_size > 1000 for name in expected)
+    assert (workspace.folder / "submissions" / f"{run.name}.png").stat().st_size > 10_000
+
+
+def test_only_the_scorer_reads_the_hidden_labels(
+    workspace: Workspace, first: subprocess.CompletedProcess[str]
+) -> None:
+    opened = json.loads((workspace.folder / "opened.json").read_text())
+    hidden = [callers for path, reads, callers in opened if "hidden" in path and reads]
+    mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
+    assert hidden
+    assert mnist
+    stamping = {"pipeline.files", "pipeline.practice.competition"}
+    for callers in hidden:
+        # Besides the scorer, only the checksum of the freshly built file is taken.
+        assert "pipeline.practice.scorer" in callers or stamping <= set(callers)
+    assert any("pipeline.practice.scorer" in callers for callers in hidden)
+    for callers in mnist:
+        assert "pipeline.practice.data" in callers
+
+
+def test_the_same_again_trains_and_uploads_nothing(
+    workspace: Workspace, first: subprocess.CompletedProcess[str], without_tensorflow: str
+) -> None:
+    ledger = (workspace.folder / "submissions" / "ledger.csv").read_text()
+    again = workspace.run("submit", *QUICK, PYTHONPATH=without_tensorflow)
+    assert again.returncode == 0, again.stderr
+    assert "is trained already" in again.stdout
+    assert "nothing was uploaded" in again.stdout
+    assert first.stdout.splitlines()[-3:] == again.stdout.splitlines()[-3:]
+    assert (workspace.folder / "submissions" / "ledger.csv").read_text() == ledger
+
+
+def test_an_identical_csv_is_uploaded_again_only_by_force(
+    workspace: Workspace, first: subprocess.CompletedProcess[str], without_tensorflow: str
+) -> None:
+    name = workspace.only_run("quick-s0-*").name
+    command = ["submit", "--run", name, "--force", "--json", "--message", "once more"]
+    done = workspace.run(*command)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["upload"]["message"].endswith("once more")
+    ledger = pd.read_csv(workspace.folder / "submissions" / "ledger.csv")
+    assert list(ledger["run"]) == [name, name]
+    assert ledger["token"].nunique() == 2
+    assert ledger["sha256"].nunique() == 1
+
+
+def test_kaggle_from_download_to_score(kaggle: tuple[StandIn, Workspace]) -> None:
+    server, workspace = kaggle
+    server.faults.lists_before_scored = 1
+    done = workspace.run("submit", *OTHER)
+    assert done.returncode == 0, done.stderr
+    assert "source: Kaggle, with the access token in the environment" in done.stdout
+    score = re.search(r"^public score (\S+)$", done.stdout, re.MULTILINE)
+    assert score
+    assert float(score[1]) > 0.95
+    assert server.count("DownloadDataFiles") == 1
+    assert server.count("CreateSubmission") == 1
+    again = workspace.run("submit", *OTHER)
+    assert "nothing was uploaded" in again.stdout
+    assert server.count("CreateSubmission") == 1
+    written = [*workspace.folder.glob("runs/**/*.json")]
+    written += [workspace.folder / "submissions" / "ledger.csv"]
+    texts = [done.stdout, done.stderr, *(path.read_text() for path in written)]
+    assert not any(TOKEN in text for text in texts)
+
+
+def test_a_refusal_by_kaggle_is_one_line_and_keeps_the_csv(
+    kaggle: tuple[StandIn, Workspace], without_tensorflow: str
+) -> None:
+    server, workspace = kaggle
+    server.faults.rules_accepted = False
+    try:
+        done = workspace.run("submit", *QUICK, "--source", "kaggle", PYTHONPATH=without_tensorflow)
+    finally:
+        server.faults.rules_accepted = True
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*competitions/digit-recognizer/rules.*\n", done.stderr)
+    run = workspace.only_run("quick-s0-*")
+    submission.check(workspace.folder / "submissions" / f"{run.name}.csv")
+
+
+def test_compare_agrees_with_the_stored_probabilities(
+    workspace: Workspace, kaggle: tuple[StandIn, Workspace], without_tensorflow: str
+) -> None:
+    done = workspace.run("compare", "--json", PYTHONPATH=without_tensorflow)
+    assert done.returncode == 0, done.stderr
+    (group,) = json.loads(done.stdout)["groups"]
+    assert len(group["rows"]) >= 2
+    for row in group["rows"]:
+        stored = np.load(workspace.folder / "runs" / row["run"] / "validation.npz")
+        probabilities = stored["probabilities"].astype(float)
+        predictions = probabilities.argmax(axis=1)
+        assert row["validation_accuracy"] == accuracy_score(stored["labels"], predictions)
+        assert row["log_loss"] == pytest.approx(
+            log_loss(stored["labels"], probabilities / probabilities.sum(axis=1, keepdims=True))
+        )
+    accuracies = [row["validation_accuracy"] for row in group["rows"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    printed = workspace.run("compare").stdout
+    assert all(row["run"] in printed for row in group["rows"])
+
+
+def test_several_runs_are_averaged(workspace: Workspace, kaggle: tuple[StandIn, Workspace]) -> None:
+    names = [workspace.only_run(f"quick-s{seed}-*").name for seed in (0, 1)]
+    done = workspace.run("submit", "--source", "practice", RUN=" ".join(names))
+    assert done.returncode == 0, done.stderr
+    made = workspace.only_run("ensemble-*")
+    stored = [np.load(workspace.folder / "runs" / name / "test.npz") for name in names]
+    expected = np.mean([one["probabilities"] for one in stored], axis=0)
+    np.testing.assert_allclose(np.load(made / "test.npz")["probabilities"], expected, atol=1e-6)
+    again = workspace.run("submit", "--source", "practice", RUN=" ".join(reversed(names)))
+    assert "is there already" in again.stdout
+    assert "nothing was uploaded" in again.stdout
+
+
+def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
+    workspace: Workspace, first: subprocess.CompletedProcess[str]
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "train", "--recipe", "quick", "--seed", "9"],
+        cwd=workspace.folder,
+        env=workspace.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("epoch  1/14") for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    name = workspace.only_run("quick-s9-*").name
+    listed = workspace.run("runs").stdout
+    assert re.search(rf"{name}  interrupted", listed)
+    done = workspace.run("submission", "--run", name)
+    assert done.returncode == 0, done.stderr
+    submission.check(workspace.folder / "submissions" / f"{name}.csv")
+
+
+def test_a_folder_of_csvs_ends_with_how_to_upload(workspace: Workspace, small_digits: Path) -> None:
+    done = workspace.run(
+        *["submit", "--recipe", "quick", "--set", "training.epochs=1"], SOURCE=str(small_digits)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "upload submissions/quick-s0-" in done.stdout
+    assert "https://www.kaggle.com/competitions/digit-recognizer/submit" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["submit", "--recipe", "nope"], "RECIPE is 'nope', which is neither a recipe nor a file"),
+        (["train", "--set", "training.epochs=0"], "training.epochs is 0; it must be"),
+        (["train", "--source", "elsewhere"], "SOURCE is 'elsewhere'; it must be auto, kaggle,"),
+        (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
+        (["submit", "--source", "kaggle"], "credentials"),
+        (["train", "--set", "network.name=vgg"], "network.name is 'vgg'; it must be one of"),
+    ],
+)
+def test_failures_are_one_line_and_exit_1(
+    workspace: Workspace,
+    first: subprocess.CompletedProcess[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    runs = sorted((workspace.folder / "runs").iterdir())
+    done = workspace.run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert sorted((workspace.folder / "runs").iterdir()) == runs
+
+
+def test_wrong_usage_exits_2(workspace: Workspace) -> None:
+    assert workspace.run("submit", "--no-such-option").returncode == 2
+    assert workspace.run("no-such-command").returncode == 2
+
+
+def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensorflow: str) -> None:
+    for arguments in (["--help"], ["submit", "--help"], ["runs", "--json"]):
+        assert workspace.run(*arguments, PYTHONPATH=without_tensorflow).returncode == 0
+    secret = "KGAT_" + "x" * 32
+    told = workspace.run("doctor", PYTHONPATH=without_tensorflow, KAGGLE_API_TOKEN=secret)
+    assert told.returncode == 0
+    assert secret not in told.stdout + told.stderr
+    for words in ("Python", "TensorFlow", "CPU cores", "KAGGLE_API_TOKEN", "data/mnist", "free"):
+        assert words in told.stdout
+    without = workspace.run("doctor", PYTHONPATH=without_tensorflow)
+    assert "make a token at https://www.kaggle.com/settings" in without.stdout
+
+
+def test_make_help_lists_every_target_of_the_contract() -> None:
+    told = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    stages = ["setup", "data", "split", "train", "ensemble", "submission", "submit", "compare"]
+    for target in [*stages, "bench", "doctor", "lint", "test", "clean"]:
+        assert f"  make {target} " in told.stdout

@@ -1,0 +1,92 @@
+"""The rooms of the package and the one direction of imports between them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "pipeline"
+
+LAYERS = (
+    ("pipeline", "errors", "competition"),
+    ("files", "progress", "quiet", "provenance", "recipe", "augment", "fast_layers", "csv_rows"),
+    ("networks", "hardware", "runs", "digits", "submission", "kaggle"),
+    ("split", "practice", "callbacks", "scores", "ledger"),
+    ("training", "ensemble", "plots", "sources"),
+    ("compare", "pictures", "doctor"),
+    ("stages",),
+    ("cli",),
+    ("__main__",),
+)
+"""A module imports from its own layer's packages and the layers above it in this list only."""
+
+FORBIDDEN = {
+    "recipe": {"tensorflow", "numpy", "pandas"},
+    "scores": {"pandas", "matplotlib", "pipeline.runs", "pipeline.digits"},
+    "plots": {"pipeline.runs", "pipeline.digits"},
+    "augment": {"pipeline"},
+    "runs": {"pipeline.recipe", "pipeline.digits", "pipeline.split"},
+}
+"""What single rooms must not know besides: settings, pure functions and pictures stay such."""
+
+WITHOUT_TENSORFLOW = {"cli", "compare", "doctor", "stages", "sources", "runs", "ledger", "kaggle"}
+
+
+def room(module: str) -> str:
+    """The first name below `pipeline`, or `pipeline` itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            if node.module in ("pipeline", "pipeline.kaggle", "pipeline.practice"):
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def layer_of(name: str) -> int:
+    (found,) = [number for number, layer in enumerate(LAYERS) if room(name) in layer]
+    return found
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_run_one_way(name: str) -> None:
+    known = modules()
+    for imported in imports(modules()[name]):
+        if imported not in known or room(imported) == "pipeline":
+            continue
+        if room(imported) != room(name):
+            assert layer_of(imported) < layer_of(name), f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_rooms_do_not_know_more_than_they_should(name: str) -> None:
+    found = imports(PACKAGE / f"{name}.py")
+    allowed = {"pipeline", "pipeline.errors", "pipeline.files", "pipeline.scores"}
+    for forbidden in FORBIDDEN[name]:
+        clashes = {one for one in found - allowed if f"{one}.".startswith(f"{forbidden}.")}
+        assert not clashes
+
+
+def test_the_command_line_starts_without_tensorflow() -> None:
+    names = sorted(name for name in modules() if room(name) in WITHOUT_TENSORFLOW)
+    code = f"import sys, {', '.join(names)}; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

@@ -1,0 +1,50 @@
+"""The ledger: one row an attempt, there before anything is sent."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.competition import Entry
+from pipeline.errors import PipelineError
+from pipeline.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "submissions" / "ledger.csv")
+
+
+def entry(status: str = "complete", score: float | None = 0.99) -> Entry:
+    return Entry("7", "a.csv", "2026-01-01T00:00:00", "m", status, score, None)  # type: ignore[arg-type]
+
+
+def test_an_attempt_is_found_again_by_its_csv(ledger: Ledger) -> None:
+    begun = ledger.begin("run-1", "ab" * 32, "kaggle", 'with, comma and "quotes"')
+    assert begun.message == 'run-1.abababab.1: with, comma and "quotes"'
+    assert ledger.of_csv("kaggle", "ab" * 32) == begun
+    assert ledger.of_csv("practice", "ab" * 32) is None
+    ledger.update(begun.listed_as(entry()))
+    found = ledger.of_csv("kaggle", "ab" * 32)
+    assert found is not None
+    assert (found.status, found.reference, found.public_score) == ("complete", "7", 0.99)
+    assert found.private_score is None
+
+
+def test_every_attempt_has_a_token_of_its_own(ledger: Ledger) -> None:
+    uploads = [ledger.begin("run-1", "ab" * 32, "kaggle", "") for _ in range(12)]
+    for upload in uploads:
+        assert [upload.token in other.message for other in uploads].count(True) == 1
+
+
+def test_an_upload_that_ended_in_an_error_is_made_again(ledger: Ledger) -> None:
+    begun = ledger.begin("run-1", "ab" * 32, "kaggle", "")
+    ledger.update(begun.listed_as(entry("error", None)))
+    assert ledger.of_csv("kaggle", "ab" * 32) is None
+
+
+def test_a_damaged_ledger_is_named(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "submissions" / "ledger.csv"
+    path.parent.mkdir()
+    path.write_text("run,public_score\nrun-1,high\n")
+    with pytest.raises(PipelineError, match=r"ledger\.csv is not a ledger of uploads"):
+        ledger.uploads()
