@@ -5,7 +5,10 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= python3
+# TensorFlow 2.21 has wheels for these versions of Python; the first one found is used.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 RUN_PYTHON := $(VENV)/bin/python
 PIPELINE := $(RUN_PYTHON) -m pipeline
@@ -27,11 +30,11 @@ help: ## list the targets
 setup: $(READY) ## make .venv and install the locked packages (done by itself)
 
 $(READY): $(LOCK)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo 'error: $(PYTHON) is older than Python 3.11; name a newer one, as in make setup PYTHON=python3.12' >&2; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { echo 'error: PYTHON is "$(PYTHON)";' \
+	  'Python 3.11, 3.12 or 3.13 is needed: install one, or name it: make setup PYTHON=<path>' >&2; exit 1; }
 	@echo 'setting up $(VENV) from $(LOCK): some minutes, once'
 	@rm -f $(VENV)/.installed-*
-	@test -x $(RUN_PYTHON) || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@touch $@
 

@@ -44,8 +44,8 @@ def examine(root: Path) -> list[Finding]:
 
 
 def _python() -> Finding:
-    good = sys.version_info >= (3, 11)
-    fix = "" if good else "install Python 3.11 or newer, then make clean setup PYTHON=python3.11"
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    fix = "" if good else "install Python 3.11, 3.12 or 3.13, then make clean setup PYTHON=<path>"
     return Finding("Python", platform.python_version(), fix)
 
 
