@@ -1,0 +1,66 @@
+"""The practice competition's list of submissions, a CSV file with the kaggle command's columns."""
+
+import csv
+import io
+from pathlib import Path
+from typing import cast
+
+from pipeline import files
+from pipeline.competition import Entry, Status
+from pipeline.errors import PipelineError
+
+COLUMNS = ("ref", "fileName", "date", "description", "status", "publicScore", "privateScore")
+"""Columns of the list, named as `kaggle competitions submissions` names them."""
+
+
+def read(path: Path) -> list[Entry]:
+    """Return the entries of the list, oldest first; none where there is no file.
+
+    Raises PipelineError when the file is not such a list.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_entry(row) for row in csv.DictReader(file, strict=True)]
+    except FileNotFoundError:
+        return []
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise PipelineError(
+            f"{path}: is not a list of submissions ({error!r}); the columns {','.join(COLUMNS)} "
+            "are needed, correct or delete the file"
+        ) from None
+
+
+def write(path: Path, entries: list[Entry]) -> None:
+    """Write the list, oldest first, wholly or not at all. Scores get 5 decimals."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for entry in entries:
+        writer.writerow(
+            [
+                entry.reference,
+                entry.file_name,
+                entry.submitted_at,
+                entry.message,
+                entry.status,
+                *(
+                    "" if score is None else f"{score:.5f}"
+                    for score in (entry.public_score, entry.private_score)
+                ),
+            ]
+        )
+    files.write_text(path, text.getvalue())
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    if row["status"] not in ("pending", "complete", "error"):
+        raise ValueError(f"status {row['status']!r}")
+    return Entry(
+        reference=row["ref"],
+        file_name=row["fileName"],
+        submitted_at=row["date"],
+        message=row["description"],
+        status=cast(Status, row["status"]),
+        public_score=float(row["publicScore"]) if row["publicScore"] else None,
+        private_score=float(row["privateScore"]) if row["privateScore"] else None,
+    )

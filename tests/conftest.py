@@ -1,0 +1,44 @@
+"""Real digits for all tests, read or built once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
+from pipeline.practice import data, mnist
+from pipeline.practice.competition import PracticeCompetition
+from pipeline.sources import MNIST_FOLDER
+
+
+@pytest.fixture(scope="session")
+def labelled() -> Digits:
+    """The first 800 digits of MNIST."""
+    images, labels = mnist.read(MNIST_FOLDER)
+    return Digits(images=images[:800].reshape(-1, 28, 28, 1), labels=labels[:800])
+
+
+@pytest.fixture(scope="session")
+def images(labelled: Digits) -> NDArray[np.uint8]:
+    """Their images, uint8 [800, 28, 28, 1]."""
+    return labelled.images
+
+
+@pytest.fixture(scope="session")
+def small_digits(labelled: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a person downloads it, but small: 600 labelled digits and 200 others."""
+    folder = tmp_path_factory.mktemp("downloaded")
+    pixels = labelled.images.reshape(800, -1)
+    table = np.column_stack([labelled.labels, pixels])
+    data.write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
+    data.write_table(folder / "test.csv", list(TEST_COLUMNS), pixels[600:])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeCompetition:
+    """The practice competition of seed 0, built."""
+    competition = PracticeCompetition(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
+    competition.fetch()
+    return competition

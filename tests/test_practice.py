@@ -1,0 +1,314 @@
+"""The practice competition: MNIST parted as Kaggle's files are, rebuilt when damaged, scored."""
+
+import ast
+import csv
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline import digits, files, submission
+from pipeline.errors import PipelineError
+from pipeline.practice import data, listing, mnist, scorer
+from pipeline.practice.competition import PracticeCompetition
+from pipeline.sources import MNIST_FOLDER
+
+NAMES = ("train.csv", "test.csv", "sample_submission.csv", "hidden/labels.csv")
+
+
+def sums(folder: Path) -> dict[str, str]:
+    return {name: files.sha256(folder / name) for name in NAMES}
+
+
+def hidden_rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "hidden" / "labels.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def hidden(practice: PracticeCompetition) -> NDArray[np.int64]:
+    """The hidden labels, in the order of test.csv."""
+    return np.array([int(row["Label"]) for row in hidden_rows(practice.folder)])
+
+
+@pytest.fixture
+def own(practice: PracticeCompetition, tmp_path: Path) -> PracticeCompetition:
+    """A copy of the practice competition that a test may damage or submit to."""
+    shutil.copytree(practice.folder, tmp_path / "practice")
+    return PracticeCompetition(tmp_path / "practice", MNIST_FOLDER, 0)
+
+
+def test_all_of_mnist_is_used_once_and_with_its_label(
+    practice: PracticeCompetition, hidden: NDArray[np.int64]
+) -> None:
+    train = digits.read_train(practice.folder / "train.csv", 42_000)
+    test = digits.read_test(practice.folder / "test.csv", 28_000)
+    images, labels = mnist.read(MNIST_FOLDER)
+
+    def pairs(some: NDArray[np.uint8], their: NDArray[np.integer]) -> set[tuple[bytes, int]]:
+        return {(one.tobytes(), int(label)) for one, label in zip(some, their, strict=True)}
+
+    labelled, unlabelled = pairs(train.images, train.labels), pairs(test, hidden)
+    # MNIST holds no image twice, so sets lose nothing.
+    assert (len(labelled), len(unlabelled)) == (42_000, 28_000)
+    assert not labelled & unlabelled
+    assert labelled | unlabelled == pairs(images, labels)
+    assert (train.images[:100].reshape(100, -1) != images[:100]).any(axis=1).all(), "not shuffled"
+    shares = np.bincount(labels) / 70_000
+    assert (np.abs(np.bincount(train.labels) - 42_000 * shares) < 1).all()
+
+
+def test_files_are_kaggles_format_to_the_byte(practice: PracticeCompetition) -> None:
+    pixels = ",".join(f"pixel{place}" for place in range(784)).encode()
+    train = (practice.folder / "train.csv").read_bytes()
+    test = (practice.folder / "test.csv").read_bytes()
+    assert train.startswith(b"label," + pixels + b"\n")
+    assert test.startswith(pixels + b"\n")
+    for content, rows, cells in ((train, 42_000, 785), (test, 28_000, 784)):
+        assert content.count(b"\n") == rows + 1
+        assert content.count(b",") == (rows + 1) * (cells - 1)
+        assert content.endswith(b"\n")
+        assert not set(content[content.index(b"\n") :]) - set(b"0123456789,\n")
+    sample = (practice.folder / "sample_submission.csv").read_text()
+    expected = "".join(f"{number},0\n" for number in range(1, 28_001))
+    assert sample == "ImageId,Label\n" + expected
+
+
+def test_table_is_written_as_pandas_would(tmp_path: Path) -> None:
+    table = np.arange(256, dtype=np.uint8).reshape(64, 4)
+    data.write_table(tmp_path / "t.csv", ["a", "b", "c", "d"], table)
+    rows = "".join(",".join(map(str, row)) + "\n" for row in table.tolist())
+    assert (tmp_path / "t.csv").read_text() == "a,b,c,d\n" + rows
+
+
+def test_a_quarter_of_the_hidden_rows_is_public(practice: PracticeCompetition) -> None:
+    rows = hidden_rows(practice.folder)
+    assert [row["ImageId"] for row in rows] == [str(number) for number in range(1, 28_001)]
+    assert Counter(row["Usage"] for row in rows) == {"Public": 7_000, "Private": 21_000}
+    public = Counter(row["Label"] for row in rows if row["Usage"] == "Public")
+    everyone = Counter(row["Label"] for row in rows)
+    assert all(abs(public[label] - everyone[label] / 4) < 1 for label in everyone)
+    assert len({row["Usage"] for row in rows[:100]}) == 2, "not shuffled"
+
+
+def test_nothing_is_written_when_all_is_there(practice: PracticeCompetition) -> None:
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in practice.folder.rglob("*")}
+
+    before = times()
+    found = practice.fetch()
+    assert times() == before
+    assert (found.train, found.test) == (
+        practice.folder / "train.csv",
+        practice.folder / "test.csv",
+    )
+    assert found.real
+
+
+def damage_a_byte(folder: Path) -> None:
+    with (folder / "test.csv").open("r+b") as file:
+        file.seek(-10_000, 2)
+        file.write(b"9" if file.read(1) != b"9" else b"8")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda folder: (folder / "train.csv").write_bytes(b"label,pixel0\n"),
+    "a byte": damage_a_byte,
+    "hidden labels gone": lambda folder: shutil.rmtree(folder / "hidden"),
+    "stamp gone": lambda folder: (folder / "practice.json").unlink(),
+    "stamp cut": lambda folder: (folder / "practice.json").write_text('{"format": 1'),
+}
+
+
+def test_a_damaged_folder_is_known(own: PracticeCompetition, tmp_path: Path) -> None:
+    # Building takes seconds, so that it happens is tested once, below, and here only whether.
+    other = PracticeCompetition(own.folder, tmp_path / "no mnist", 0)
+    other.fetch()
+    kept = tmp_path / "kept"
+    shutil.copytree(own.folder, kept)
+    for damage in DAMAGES.values():
+        damage(own.folder)
+        with pytest.raises(PipelineError, match=r"train-images-idx3-ubyte.gz: no such file"):
+            other.fetch()
+        shutil.rmtree(own.folder)
+        shutil.copytree(kept, own.folder)
+        other.fetch()
+
+
+def test_a_damaged_folder_is_rebuilt_to_the_same_bytes(
+    own: PracticeCompetition, practice: PracticeCompetition
+) -> None:
+    damage_a_byte(own.folder)
+    (own.folder / "train.csv").unlink()
+    assert files.sha256(own.folder / "test.csv") != files.sha256(practice.folder / "test.csv")
+    own.fetch()
+    assert sums(own.folder) == sums(practice.folder)
+    stamp = json.loads((own.folder / "practice.json").read_text())
+    assert {name: noted["sha256"] for name, noted in stamp["files"].items()} == sums(own.folder)
+
+
+def test_a_build_that_stops_halfway_leaves_no_stamp(
+    own: PracticeCompetition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (own.folder / "train.csv").unlink()
+    monkeypatch.setattr(data, "write_table", stop)
+    with pytest.raises(KeyboardInterrupt):
+        own.fetch()
+    assert not (own.folder / "practice.json").exists()
+
+
+def test_files_that_were_only_touched_are_kept(own: PracticeCompetition) -> None:
+    (own.folder / "train.csv").touch()
+    PracticeCompetition(own.folder, own.folder / "no mnist", 0).fetch()
+
+
+def test_another_seed_is_another_competition(
+    practice: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+) -> None:
+    other = PracticeCompetition(tmp_path / "other", MNIST_FOLDER, 1)
+    other.fetch()
+    mine, theirs = sums(practice.folder), sums(other.folder)
+    assert {name for name in NAMES if mine[name] == theirs[name]} == {"sample_submission.csv"}
+    message = "holds the practice competition of PRACTICE_SEED=0, not 1; use a folder for each"
+    with pytest.raises(PipelineError, match=message):
+        PracticeCompetition(practice.folder, MNIST_FOLDER, 1).fetch()
+    for seed in (-1, 2**32):
+        with pytest.raises(PipelineError, match=f"PRACTICE_SEED: is {seed}; a whole number from"):
+            PracticeCompetition(tmp_path, MNIST_FOLDER, seed)
+
+
+def test_a_damaged_mnist_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mnist"
+    shutil.copytree(MNIST_FOLDER, folder)
+    target = folder / "train-labels-idx1-ubyte.gz"
+    whole = target.read_bytes()
+    wrong = (folder / "t10k-labels-idx1-ubyte.gz").read_bytes()
+    for content, message in (
+        (whole[:-2000], "cannot be decompressed"),
+        (b"no gzip", "cannot be decompressed"),
+        (wrong, "SHA-256 of the content is ff7bcfd416de..., MNIST's is 65a50cbbf4e9..."),
+    ):
+        target.write_bytes(content)
+        with pytest.raises(PipelineError) as caught:
+            PracticeCompetition(tmp_path / "practice", folder, 0).fetch()
+        assert f"{target}: {message}" in str(caught.value)
+        assert str(caught.value).endswith("restore it with `git checkout -- data/mnist`")
+
+
+def test_readme_lists_the_checksums_of_every_file() -> None:
+    readme = (MNIST_FOLDER / "README.md").read_text()
+    for name, raw in mnist.CHECKSUMS.items():
+        assert raw in readme
+        assert files.sha256(MNIST_FOLDER / f"{name}.gz") in readme
+
+
+def test_a_submission_is_scored_on_public_and_private_rows(
+    own: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+) -> None:
+    public = np.array([row["Usage"] == "Public" for row in hidden_rows(own.folder)])
+    predicted = hidden.copy()
+    wrong = np.concatenate([np.flatnonzero(public)[:70], np.flatnonzero(~public)[:84]])
+    predicted[wrong] = (predicted[wrong] + 1) % 10
+    path = tmp_path / "run.csv"
+    submission.write(path, predicted)
+    entry = own.submit(path, "run one [token-1]", "token-1")
+    assert (entry.public_score, entry.private_score) == (0.99, 0.996)
+    assert (entry.reference, entry.status, entry.file_name) == ("practice-1", "complete", "run.csv")
+    found = scorer.score(own.folder, submission.check(path))
+    assert (found.public, found.private) == (0.99, 0.996)
+    assert found.overall == 1 - 154 / 28_000
+
+
+def test_a_token_is_submitted_once(
+    own: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.csv"
+    submission.write(path, hidden)
+    assert own.submissions() == []
+    first = own.submit(path, 'said "so", [a]', "[a]")
+    submission.write(path, (hidden + 1) % 10)
+    assert own.submit(path, "again [a]", "[a]") == first
+    second = own.submit(path, "other [b]", "[b]")
+    assert (second.public_score, second.private_score) == (0.0, 0.0)
+    assert own.submissions() == [second, first]
+    text = (own.folder / "submissions.csv").read_text().splitlines()
+    assert text[0] == "ref,fileName,date,description,status,publicScore,privateScore"
+    assert text[1].startswith("practice-1,run.csv,2")
+    assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,1.00000')
+
+
+def test_scores_have_five_decimals(
+    own: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+) -> None:
+    predicted = hidden.copy()
+    predicted[:1000] = (predicted[:1000] + 1) % 10
+    submission.write(tmp_path / "run.csv", predicted)
+    exact = scorer.score(own.folder, submission.check(tmp_path / "run.csv"))
+    entry = own.submit(tmp_path / "run.csv", "t", "t")
+    assert entry.private_score == round(exact.private, 5) != exact.private
+    assert own.submissions() == [entry]
+
+
+def test_a_malformed_submission_is_listed_as_an_error(
+    own: PracticeCompetition, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text("ImageId,Label\n1,7\n")
+    entry = own.submit(path, "short [a]", "[a]")
+    assert (entry.status, entry.public_score, entry.private_score) == ("error", None, None)
+    assert own.submissions() == [entry]
+
+
+def test_calls_that_cannot_be_meant_are_refused(own: PracticeCompetition, tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"run.csv: no such file; make the submission first"):
+        own.submit(tmp_path / "run.csv", "message [a]", "[a]")
+    with pytest.raises(PipelineError, match=r"'message' does not hold the token '\[a\]'; add it"):
+        own.submit(tmp_path / "run.csv", "message", "[a]")
+    assert own.submissions() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n",
+        ",".join(listing.COLUMNS) + "\n1,f,d,m,lost,,\n",
+        ",".join(listing.COLUMNS) + "\n1,f,d,m,complete,high,\n",
+        ",".join(listing.COLUMNS) + "\n1,f\n",
+    ],
+)
+def test_a_damaged_list_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "submissions.csv"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match=r"submissions.csv: is not a list of submissions"):
+        listing.read(path)
+
+
+def test_only_the_scorer_knows_where_the_hidden_labels_are() -> None:
+    package = Path(data.__file__).parents[1]
+    knowing, importing = set(), set()
+    for path in package.rglob("*.py"):
+        name = path.relative_to(package).as_posix()
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and id(node) not in docstrings:
+                text = str(node.value)
+                if text == "hidden" or "hidden/" in text:
+                    knowing.add(name)
+            if "HIDDEN_FILE" in (getattr(node, "id", ""), getattr(node, "attr", "")):
+                knowing.add(name)
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [alias.name for alias in node.names]
+                if any(one.split(".")[-1] == "scorer" for one in names):
+                    importing.add(name)
+    assert knowing == {"practice/scorer.py"}
+    assert importing == {"practice/competition.py", "practice/data.py"}
