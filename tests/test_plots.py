@@ -1,0 +1,168 @@
+"""The pictures: that they show the numbers they were given, and that nothing is cut off."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from pipeline import plots, scores
+from pipeline.digits import Digits
+
+RUN = "20260102-030405-bn_cnn-0a1b2c"
+
+
+@pytest.fixture
+def probabilities(labelled: Digits) -> NDArray[np.float32]:
+    """Probabilities for 800 digits, 30 of which go to the next digit, ever more surely."""
+    found = np.full((800, 10), 0.01, dtype=np.float32)
+    found[np.arange(800), labelled.labels] = 0.91
+    rows = np.arange(30)
+    found[rows] = 0.01
+    found[rows, (labelled.labels[rows] + 1) % 10] = 0.5 + rows / 100
+    found[rows, labelled.labels[rows]] = 0.42 - rows / 100
+    return found
+
+
+def history(epochs: int) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    return pd.DataFrame(
+        {
+            "epoch": epoch,
+            "loss": 0.4 / epoch,
+            "accuracy": 1 - 0.13 / epoch,
+            "val_loss": 0.06 / epoch,
+            "val_accuracy": 1 - 0.02 / epoch,
+            "learning_rate": 1e-3 * 0.5 ** (epoch // 3),
+        }
+    )
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def check_nothing_is_cut_off(figure: Figure) -> None:
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()
+    assert box.x0 >= 0, "cut off on the left"
+    assert box.y0 >= 0, "cut off at the bottom"
+    assert box.x1 <= width, "cut off on the right"
+    assert box.y1 <= height, "cut off at the top"
+
+
+def test_heatmap_shows_every_count_and_the_interval(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    predictions = probabilities.argmax(axis=1)
+    figure = plots.confusion_heatmap(labelled.labels, predictions, RUN)
+    counts = scores.confusion(labelled.labels, predictions)
+    cells = {
+        (int(text.get_position()[1]), int(text.get_position()[0])): int(text.get_text())
+        for text in figure.axes[0].texts
+        if text.get_text()
+    }
+    expected = {(row, column): counts[row, column] for row, column in np.argwhere(counts)}
+    assert cells == expected
+    assert figure.axes[0].get_title() == (
+        f"{RUN}\naccuracy 96.25 % (95 % interval 94.70 to 97.36 %), 30 errors, n = 800"
+    )
+    assert figure.axes[0].get_ylabel() == "true label"
+    assert figure.axes[1].get_ylabel() == "errors"
+    assert figure.axes[0].collections[1].get_clim() == (0, counts[~np.eye(10, dtype=bool)].max())
+    check_nothing_is_cut_off(figure)
+
+
+def test_heatmap_without_an_error_is_drawn(labelled: Digits) -> None:
+    figure = plots.confusion_heatmap(labelled.labels, labelled.labels, RUN)
+    title = figure.axes[0].get_title()
+    assert "accuracy 100.00 % (95 % interval 99.52 to 100.00 %), 0 errors, n = 800" in title
+    check_nothing_is_cut_off(figure)
+
+
+def test_curves_show_the_history_and_the_kept_epochs() -> None:
+    table = history(12)
+    figure = plots.learning_curves(table, [7, 11])
+    loss, accuracy, rate = figure.axes
+    training, validation, kept = loss.lines
+    np.testing.assert_array_equal(training.get_xydata(), table[["epoch", "loss"]])
+    np.testing.assert_array_equal(validation.get_xydata(), table[["epoch", "val_loss"]])
+    np.testing.assert_array_equal(kept.get_xdata(), [7, 11])
+    errors = np.asarray(accuracy.lines[1].get_ydata())
+    np.testing.assert_allclose(errors, 1 - table["val_accuracy"].to_numpy())
+    np.testing.assert_array_equal(accuracy.lines[2].get_xdata(), [7, 11])
+    np.testing.assert_array_equal(rate.lines[0].get_ydata(), table["learning_rate"])
+    assert rate.get_yscale() == "log"
+    check_nothing_is_cut_off(figure)
+    ticks = [tick.get_text() for tick in accuracy.get_yticklabels()]
+    assert {"99.5", "99", "98", "95", "90"} <= set(ticks)
+    low, high = accuracy.get_ylim()
+    assert low > high, "better accuracies belong on top"
+
+
+def test_curves_of_one_perfect_epoch_are_drawn() -> None:
+    table = history(1).assign(accuracy=1.0, val_accuracy=1.0)
+    figure = plots.learning_curves(table, [1])
+    assert figure.axes[1].lines[0].get_ydata() == [1e-4]
+    check_nothing_is_cut_off(figure)
+
+
+def test_a_history_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"lacks the columns \['val_loss'\]"):
+        plots.learning_curves(history(3).drop(columns="val_loss"), [1])
+    with pytest.raises(ValueError, match=r"kept epochs \[4\]"):
+        plots.learning_curves(history(3), [1, 4])
+    with pytest.raises(ValueError, match="history has 0 rows"):
+        plots.learning_curves(history(3)[:0], [])
+
+
+def test_the_surest_mistakes_come_first(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    rows = np.arange(800) + 5000
+    figure = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 25
+    for place, axes in enumerate(shown):
+        row = 29 - place
+        label = labelled.labels[row]
+        assert axes.get_title() == (
+            f"row {5000 + row}: {label}\nread as {(label + 1) % 10} ({50 + row}.0%)"
+        )
+        np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
+    assert "25 of 30 mistakes in 800 images, surest first" in texts(figure)
+    check_nothing_is_cut_off(figure)
+
+
+def test_few_or_no_mistakes_are_drawn(labelled: Digits, probabilities: NDArray[np.float32]) -> None:
+    rows = np.arange(800)
+    few = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows, count=7)
+    assert sum(bool(axes.images) for axes in few.axes) == 7
+    check_nothing_is_cut_off(few)
+    right = np.eye(10, dtype=np.float32)[labelled.labels]
+    none = plots.worst_mistakes(labelled.images, labelled.labels, right, rows)
+    assert texts(none) == ["no mistakes in 800 images"]
+    check_nothing_is_cut_off(none)
+
+
+def test_arrays_of_unequal_length_are_refused(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    with pytest.raises(ValueError, match="800 images, but labels, row ids and probabilities"):
+        plots.worst_mistakes(
+            labelled.images, labelled.labels, probabilities[:-1], np.arange(800), count=1
+        )
+
+
+def test_a_saved_picture_is_a_whole_png_of_its_size(labelled: Digits, tmp_path: Path) -> None:
+    path = tmp_path / "pictures" / "heatmap.png"
+    plots.save(plots.confusion_heatmap(labelled.labels, labelled.labels, RUN), path)
+    assert imread(path).shape[:2] == (7 * 150, 8 * 150)
+    assert list(path.parent.iterdir()) == [path]
+    assert plt.get_fignums() == []
