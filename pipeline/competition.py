@@ -56,6 +56,13 @@ class Competition(Protocol):
         """
         ...
 
+    def check_ready(self) -> None:
+        """Raise PipelineError if `submit` is sure to fail, before hours go into training.
+
+        Asks nothing of the network.
+        """
+        ...
+
     def submit(self, csv: Path, message: str, token: str) -> Entry:
         """Send `csv` with `message`, wait for its score, and return what the competition lists.
 

@@ -109,7 +109,7 @@ def archive(members: Mapping[str, bytes | Path]) -> bytes:
 def read_labels(path: Path) -> list[int]:
     """Return the last column of a CSV with a header line: one label a row."""
     with path.open(newline="", encoding="utf-8") as file:
-        return [int(row[-1]) for row in list(csv.reader(file))[1:]]
+        return [int(row["Label"]) for row in csv.DictReader(file)]
 
 
 class StandIn:

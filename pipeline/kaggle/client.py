@@ -15,6 +15,7 @@ from pipeline.competition import SLUG, DataFiles, Entry
 from pipeline.errors import PipelineError
 from pipeline.kaggle.archive import BrokenArchiveError, unpack
 from pipeline.kaggle.command import Outcome, run_kaggle
+from pipeline.kaggle.credentials import find_credentials
 from pipeline.kaggle.entries import parse_entries
 from pipeline.kaggle.errors import (
     COMPETITION_URL,
@@ -25,6 +26,7 @@ from pipeline.kaggle.errors import (
     daily_limit,
     explain,
     forbidden,
+    sign_in_message,
 )
 from pipeline.kaggle.files import SHAPES, check_csv, is_stamped, stamp
 
@@ -85,6 +87,11 @@ class KaggleCompetition:
                 self._download()
             stamp(self._folder)
         return DataFiles(self._folder / "train.csv", self._folder / "test.csv")
+
+    def check_ready(self) -> None:
+        """Raise PipelineError if there are no credentials to submit with."""
+        if find_credentials() is None:
+            raise PipelineError(sign_in_message())
 
     def submissions(self) -> list[Entry]:
         """List the submissions made so far, the newest 200, newest first. Raises PipelineError."""

@@ -138,7 +138,7 @@ def explain(outcome: Outcome, kind: Kind, doing: str) -> KaggleError:
     can find out more: see `daily_limit` and `forbidden`.
     """
     if kind is Kind.CREDENTIALS:
-        return KaggleError(kind, _credentials())
+        return KaggleError(kind, sign_in_message())
     if kind is Kind.FORBIDDEN:
         return KaggleError(kind, forbidden(None, doing))
     status = _STATUS.search(outcome.text)
@@ -181,8 +181,8 @@ def daily_limit(left: int | None, today: int | None) -> str:
     return f"the daily limit of submissions is reached ({today} today, 0 left); {later}"
 
 
-def _credentials() -> str:
-    """Return the message for a sign-in that failed."""
+def sign_in_message() -> str:
+    """Return the message for a sign-in that failed, or cannot be tried."""
     try:
         form = find_credentials()
     except PipelineError as error:
