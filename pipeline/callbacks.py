@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pandas as pd
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
 from pipeline.progress import MemberProgress
-from pipeline.runs import Checkpoint
+from pipeline.runs import Checkpoint, Member
 
 Logs = dict[str, Any] | None
 
@@ -50,6 +51,7 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
         self._partial = folder / ".partial"
         self._plain = plain
         self._keep = keep
+        folder.mkdir(parents=True)
         name = "epoch-{epoch:03d}-val_accuracy-{val_accuracy:.5f}.keras"
         super().__init__(self._partial / name, monitor="val_accuracy", mode="max")
 
@@ -114,6 +116,43 @@ class HistoryFile(keras.callbacks.Callback):
         self.rows.append({**(logs or {}), "epoch": epoch + 1, "seconds": seconds})
         with replacing(self._path) as temporary:
             pd.DataFrame(self.rows)[HISTORY_COLUMNS].to_csv(temporary, index=False)
+
+
+class MemberRecord(keras.callbacks.Callback):
+    """Hands `keep` the member as far as it has come, at the end of every epoch.
+
+    It comes after `checkpoints` in the list of callbacks, whose kept files it reports.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        seed: int,
+        checkpoints: BestCheckpoints,
+        keep: Callable[[Member], None],
+    ) -> None:
+        super().__init__()
+        self._index = index
+        self._seed = seed
+        self._checkpoints = checkpoints
+        self._keep = keep
+        self._started = 0.0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Start the member's clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Describe the member after this epoch."""
+        self._keep(
+            Member(
+                index=self._index,
+                seed=self._seed,
+                epochs=epoch + 1,
+                seconds=round(time.perf_counter() - self._started, 1),
+                checkpoints=list(self._checkpoints.kept),
+            )
+        )
 
 
 class FiniteLoss(keras.callbacks.Callback):

@@ -5,7 +5,6 @@ alone: a run can be repeated, and continued at any epoch with the same data.
 """
 
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,13 @@ import tensorflow as tf
 
 from pipeline import networks
 from pipeline.augment import ENGINES, Engine
-from pipeline.callbacks import BestCheckpoints, FiniteLoss, HistoryFile, ProgressReport
+from pipeline.callbacks import (
+    BestCheckpoints,
+    FiniteLoss,
+    HistoryFile,
+    MemberRecord,
+    ProgressReport,
+)
 from pipeline.digits import Digits
 from pipeline.fast_layers import accelerate
 from pipeline.hardware import Hardware
@@ -47,24 +52,8 @@ def train_member(
     keras.utils.set_random_seed(_seed(recipe.seed, index))
     plain = networks.build(recipe.network.name, recipe.network.dropout)
     network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
-    (folder / "checkpoints").mkdir(parents=True)
     checkpoints = BestCheckpoints(folder / "checkpoints", plain, recipe.checkpoints.keep_best)
-    history = HistoryFile(folder / "history.csv")
     steps = math.ceil(len(training.labels) / recipe.training.batch_size)
-    started = time.perf_counter()
-
-    def keep_member(epoch: int, logs: dict[str, float]) -> None:
-        seconds = round(time.perf_counter() - started, 1)
-        keep(
-            Member(
-                index=index,
-                seed=recipe.seed,
-                epochs=epoch + 1,
-                seconds=seconds,
-                checkpoints=list(checkpoints.kept),
-            )
-        )
-
     with MemberProgress(report, recipe.training.epochs, steps) as progress:
         network.fit(
             training_dataset(recipe, training, index),
@@ -75,8 +64,8 @@ def train_member(
                 FiniteLoss(),
                 *_schedule(recipe),
                 checkpoints,
-                history,
-                keras.callbacks.LambdaCallback(on_epoch_end=keep_member),
+                HistoryFile(folder / "history.csv"),
+                MemberRecord(index, recipe.seed, checkpoints, keep),
                 ProgressReport(progress),
             ],
             shuffle=False,
