@@ -172,7 +172,7 @@ def _failures_told() -> Iterator[None]:
         print(f"error: {error}; make room, or give this folder the rights", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        print("interrupted; make runs lists what there is", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         raise typer.Exit(130) from None
 
 

@@ -1,6 +1,5 @@
 """The stage `train`: the run that the recipe, the data and the code determine."""
 
-import time
 from pathlib import Path
 
 from pipeline import provenance, quiet
@@ -74,18 +73,31 @@ def _train(context: Context, record: Record) -> Run:
 
     def keep(member: Member) -> None:
         record.members = [member]
+        record.timings["training_seconds"] = member.seconds
         run.save()
 
-    with run.recorded():
-        started = time.perf_counter()
-        training.train_member(
-            recipe,
-            training_digits,
-            validation_digits,
-            run.member_folder(0),
-            found,
-            context.report,
-            keep,
-        )
-        record.timings["training_seconds"] = round(time.perf_counter() - started, 1)
+    try:
+        with run.recorded():
+            training.train_member(
+                recipe,
+                training_digits,
+                validation_digits,
+                run.member_folder(0),
+                found,
+                context.report,
+                keep,
+            )
+    except KeyboardInterrupt:
+        context.report(_interrupted(run))
+        raise
     return run
+
+
+def _interrupted(run: Run) -> str:
+    epochs = sum(member.epochs for member in run.record.members)
+    if not epochs:
+        return f"run {run.id}: interrupted before its first epoch ended"
+    return (
+        f"run {run.id}: interrupted after {epochs} epochs; make submit RUN={run.id} uses its "
+        "checkpoints, and without RUN the run is trained afresh"
+    )
