@@ -3,6 +3,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Each stage does the earlier ones by itself: two of them at once would do the same work twice.
+.NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
 # TensorFlow 2.21 has wheels for these versions of Python; the first one found is used.
@@ -80,9 +82,9 @@ bench: $(READY) ## measure speed against ImageDataGenerator and the plain notebo
 
 .PHONY: lint
 lint: $(READY) ## ruff and mypy
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+	@$(RUN_PYTHON) -m ruff check .
+	@$(RUN_PYTHON) -m ruff format --check .
+	@$(RUN_PYTHON) -m mypy
 
 .PHONY: test
 test: $(READY) ## the tests: real digits, the real kaggle command, under 10 minutes

@@ -38,8 +38,9 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
 
     Equal accuracies are ordered by validation loss. Each file is written whole in a hidden folder
     beside the others and then moved, so that a file in `folder` is always a complete one. The
-    files hold `plain`, the network of plain Keras layers, which takes over the weights of the one
-    in training; the optimiser's state is not in them.
+    files hold `plain`, the float32 network of plain Keras layers, which takes over the weights of
+    the one in training; the optimiser's state is not in them. The accuracy in the name is that of
+    the network in training: with mixed precision it may differ from the file's by a row or two.
 
     The metric stands in the file name, because ModelCheckpoint raises for an unknown metric
     there and merely warns for an unknown `monitor`.
@@ -47,6 +48,7 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
 
     def __init__(self, folder: Path, plain: keras.Model, keep: int) -> None:
         self.kept: list[Checkpoint] = []
+        self._replaced: list[Checkpoint] = []
         self._folder = folder
         self._partial = folder / ".partial"
         self._plain = plain
@@ -56,7 +58,7 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
         super().__init__(self._partial / name, monitor="val_accuracy", mode="max")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save the epoch if it is among the best k so far, and drop the one it replaces."""
+        """Save the epoch if it is among the best k so far; the one it replaces is kept no more."""
         logs = logs or {}
         candidate = (logs["val_accuracy"], -logs["val_loss"])
         worst = self.kept[-1] if len(self.kept) == self._keep else None
@@ -72,9 +74,13 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
             )
         )
         self.kept.sort(key=lambda kept: (-kept.val_accuracy, kept.val_loss))
-        for dropped in self.kept[self._keep :]:
-            (self._folder / dropped.file).unlink()
+        self._replaced += self.kept[self._keep :]
         del self.kept[self._keep :]
+
+    def remove_replaced(self) -> None:
+        """Delete the files that are no longer kept; call it once no record names them."""
+        while self._replaced:
+            (self._folder / self._replaced.pop().file).unlink(missing_ok=True)
 
     def _save(self, epoch: int, logs: dict[str, Any]) -> str:
         """Have ModelCheckpoint save the plain network, move the file, return its name."""
@@ -153,6 +159,7 @@ class MemberRecord(keras.callbacks.Callback):
                 checkpoints=list(self._checkpoints.kept),
             )
         )
+        self._checkpoints.remove_replaced()
 
 
 class FiniteLoss(keras.callbacks.Callback):

@@ -4,6 +4,7 @@ Every option can also be given as the environment variable, and so the Makefile 
 name. TensorFlow is imported by the stages that need it, never here.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -60,13 +61,24 @@ Message = Annotated[str, typer.Option(envvar="MESSAGE", help="what the competiti
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 
 
-STAGES = {
+FIXES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "give yourself the right to write there"
+    ),
+}
+"""What helps against the operating system's errors, by their number."""
+
+STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "data": ("Fetch the competition's files and check every cell.", data.data),
     "split": ("Hold out validation rows, and list exact duplicates.", data.split),
     "train": ("Train the recipe's network, unless that run is there.", train.train),
     "ensemble": ("Average the checkpoints of one or more runs.", ensemble.ensemble),
     "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
 }
+
+
+STAGES_BEFORE_RUNS = ("data", "split", "train")
 
 
 def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> None:
@@ -83,6 +95,11 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         force: Force = False,
     ) -> None:
         with _failures_told():
+            if run and name in STAGES_BEFORE_RUNS:
+                raise PipelineError(
+                    f"RUN is {run!r}, but make {name} works on no finished run; leave RUN out, or "
+                    "use it with ensemble, submission or submit"
+                )
             checked = recipes.load(recipe, changes, seed)
             request = Request(checked, source, practice_seed, tuple(run.split()), "", force)
             run_stage(Context(Path(), request, _say))
@@ -168,8 +185,11 @@ def _failures_told() -> Iterator[None]:
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+    except BrokenPipeError:
+        raise  # the reader of a pipe has gone, as in `| head`; Typer ends quietly
     except OSError as error:
-        print(f"error: {error}; make room, or give this folder the rights", file=sys.stderr)
+        fix = FIXES.get(error.errno or 0, "mend that and run the same command again")
+        print(f"error: {error}; {fix}", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import scores
@@ -29,7 +30,7 @@ class Row:
 
     run: str
     recipe: str
-    seed: int
+    seeds: list[int]
     state: str
     members: int
     checkpoints: int
@@ -127,7 +128,7 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
     return Row(
         run=record.id,
         recipe=record.recipe_name,
-        seed=record.seed,
+        seeds=sorted({member.seed for member in record.members}),
         state=one.run.state(),
         members=len(record.members),
         checkpoints=record.checkpoint_count,
@@ -170,7 +171,7 @@ def table(group: Group) -> Table:
     """Lay a group out for the terminal."""
     size = group.rows[0].validation_rows
     made = Table(
-        title=f"{group.source}: split {group.split[:12]}, {size:,} validation rows",
+        title=escape(f"{group.source}: split {group.split[:12]}, {size:,} validation rows"),
         title_justify="left",
     )
     for column in COLUMNS:
@@ -179,7 +180,7 @@ def table(group: Group) -> Table:
         made.add_row(
             row.run if row.state == "done" else f"{row.run} ({row.state})",
             row.recipe,
-            str(row.seed),
+            ", ".join(map(str, row.seeds)),
             str(row.members),
             str(row.epochs),
             f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]",
@@ -215,4 +216,5 @@ def show(comparison: Comparison) -> None:
     else:
         console.print("no scored runs yet; make submit makes one")
     for run in comparison.unscored:
-        console.print(f"without scores: {run.id} ({run.state()}) {run.record.reason}".rstrip())
+        line = f"without scores: {run.id} ({run.state()}) {run.record.reason}"
+        console.print(line.rstrip(), markup=False)

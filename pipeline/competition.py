@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 SLUG = "digit-recognizer"
+COMPETITION_URL = f"https://www.kaggle.com/competitions/{SLUG}"
 TRAIN_ROWS = 42_000
 TEST_ROWS = 28_000
 
@@ -29,7 +30,8 @@ class Entry:
     """One submission as the competition lists it.
 
     `reference` is the competition's own name for it, `submitted_at` is UTC in ISO 8601, and a
-    score is the share of correct labels in [0, 1], or None where the competition shows none.
+    score is the share of correct labels in [0, 1], or None where the competition shows none;
+    `hidden_score` counts all hidden rows, public and private.
     """
 
     reference: str
@@ -39,6 +41,7 @@ class Entry:
     status: Status
     public_score: float | None
     private_score: float | None
+    hidden_score: float | None = None
 
 
 class Competition(Protocol):

@@ -3,19 +3,18 @@
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.kaggle.credentials import find_credentials
+from pipeline.kaggle.credentials import SETTINGS_URL, find_credentials
 from pipeline.sources import MNIST_FOLDER
 
 NEEDED_BYTES = 1_000_000_000
 """Room for the data (130 MB), a run (20 MB) and a few more of them."""
-
-SETTINGS_PAGE = "https://www.kaggle.com/settings"
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def _tensorflow() -> Finding:
 
 def _devices() -> Finding:
     processor = f"{os.cpu_count()} CPU cores"
-    if shutil.which("nvidia-smi") is None:
+    if not _nvidia_driver_answers():
         return Finding("devices", f"{processor}, no NVIDIA GPU (training runs on the CPU)")
     try:
         cuda = version("nvidia-cudnn-cu12")
@@ -69,9 +68,18 @@ def _devices() -> Finding:
     return Finding("devices", f"{processor}, NVIDIA GPU, cuDNN {cuda}")
 
 
+def _nvidia_driver_answers() -> bool:
+    """Ask as the Makefile does when it chooses the packages."""
+    try:
+        asked = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0 and bool(asked.stdout)
+
+
 def _credentials() -> Finding:
     fix = (
-        f"make a token at {SETTINGS_PAGE} and save it as ~/.kaggle/access_token; the practice "
+        f"make a token at {SETTINGS_URL} and save it as ~/.kaggle/access_token; the practice "
         "competition needs none"
     )
     try:

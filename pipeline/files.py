@@ -1,5 +1,6 @@
-"""Files that are either whole or absent: atomic writes, and the checksum of a file."""
+"""Files that are either whole or absent: atomic writes, locks, and the checksum of a file."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -31,6 +32,19 @@ def replacing(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep out other processes that lock the same file until the block ends.
+
+    The empty file `path` is made, with its parent folders, and stays. The lock goes with the
+    process, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(target: Path, text: str) -> None:

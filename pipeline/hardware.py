@@ -35,9 +35,7 @@ def prepare(settings: TrainingSettings) -> Hardware:
 
     Call it before the first tensor is made: TensorFlow fixes its memory policy then.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    gpus = grow_memory()
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
     return Hardware(
@@ -49,6 +47,14 @@ def prepare(settings: TrainingSettings) -> Hardware:
         precision=_precision(settings.precision, min(capabilities, default=None)),
         xla=bool(gpus) if settings.xla == "auto" else settings.xla == "on",
     )
+
+
+def grow_memory() -> list[tf.config.PhysicalDevice]:
+    """Let every GPU take memory as it is needed, not all at once; return the GPUs."""
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return list(gpus)
 
 
 def _precision(asked: str, capability: tuple[int, int] | None) -> str:

@@ -1,16 +1,14 @@
 """The record of uploads: one row an attempt, in submissions/ledger.csv."""
 
 import csv
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.competition import Entry
 from pipeline.errors import PipelineError
-from pipeline.files import replacing
+from pipeline.files import locked, replacing
 from pipeline.runs import now
 
 
@@ -19,7 +17,8 @@ class Upload(BaseModel):
 
     `sha256` is the CSV's, `token` is the unique word in its message. `status` is "sent" until the
     competition has listed the submission, then the competition's word. Scores are shares in
-    [0, 1] as the competition shows them, empty where it shows none.
+    [0, 1] as the competition shows them, empty where it shows none; `hidden_score` counts all
+    hidden rows, public and private.
     """
 
     run: str
@@ -32,6 +31,7 @@ class Upload(BaseModel):
     status: str = "sent"
     public_score: float | None = None
     private_score: float | None = None
+    hidden_score: float | None = None
 
     def listed_as(self, entry: Entry) -> "Upload":
         """Return the row as the competition lists it now."""
@@ -42,6 +42,7 @@ class Upload(BaseModel):
                 "status": entry.status,
                 "public_score": entry.public_score,
                 "private_score": entry.private_score,
+                "hidden_score": entry.hidden_score,
             }
         )
 
@@ -56,12 +57,12 @@ class Ledger:
         """Return all rows. Raises PipelineError where the file is damaged."""
         if not self._path.exists():
             return []
-        with self._path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
         try:
+            with self._path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
             return [Upload.model_validate(_without_blanks(row)) for row in rows]
-        except ValidationError as error:
-            detail = str(error).splitlines()[1]
+        except (ValidationError, UnicodeDecodeError, csv.Error) as error:
+            detail = " ".join(str(error).split())[:100]
             raise PipelineError(
                 f"{self._path} is not a ledger of uploads ({detail}); mend the row, or move the "
                 "file away"
@@ -73,8 +74,10 @@ class Ledger:
         An upload that the competition refused with an error does not count.
         """
         for upload in reversed(self.uploads()):
-            if (upload.competition, upload.sha256) == (competition, sha256):
-                return None if upload.status == "error" else upload
+            if (upload.competition, upload.sha256) == (competition, sha256) and (
+                upload.status != "error"
+            ):
+                return upload
         return None
 
     def begin(self, run: str, sha256: str, competition: str, message: str) -> Upload:
@@ -109,18 +112,21 @@ class Ledger:
             )
 
     def _write(self, uploads: list[Upload]) -> None:
-        with replacing(self._path) as temporary, temporary.open("w", newline="") as file:
+        with (
+            replacing(self._path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.DictWriter(file, list(Upload.model_fields), lineterminator="\n")
             writer.writeheader()
             writer.writerows(upload.model_dump() for upload in uploads)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def submitting(self) -> AbstractContextManager[None]:
+        """Keep other processes from submitting between the look-up and the end of an upload."""
+        return locked(self._path.parent / ".submit.lock")
+
+    def _locked(self) -> AbstractContextManager[None]:
         """Keep other processes from changing the ledger between a read and a write."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with (self._path.parent / ".ledger.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return locked(self._path.parent / ".ledger.lock")
 
 
 def _without_blanks(row: dict[str, str]) -> dict[str, str]:

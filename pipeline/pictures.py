@@ -25,8 +25,9 @@ def draw(
     for member in [] if run.record.parents else run.record.members:
         folder = run.member_folder(member.index)
         kept = [checkpoint.epoch for checkpoint in member.checkpoints]
-        history = pd.read_csv(folder / "history.csv")
-        plots.save(plots.learning_curves(history, kept), folder / "curves.png")
+        if (folder / "history.csv").exists():  # scores do not depend on it
+            history = pd.read_csv(folder / "history.csv")
+            plots.save(plots.learning_curves(history, kept), folder / "curves.png")
     mistakes = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
     plots.save(mistakes, run.folder / "mistakes.png")
 

@@ -4,6 +4,7 @@ A recipe is a TOML file. The classes below are its schema: an unknown key, a wro
 value out of range is an error that names the file, the key, the value and what is allowed.
 """
 
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -19,7 +20,7 @@ RECIPES_FOLDER = Path(__file__).parent / "recipes"
 class Section(BaseModel):
     """A table of a recipe: frozen, strictly typed, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SplitSettings(Section):
@@ -126,17 +127,22 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
         _apply(values, change)
     if seed is not None:
         values["seed"] = seed
+    origin = f"{path.name} with SET={settings!r}" if settings else path.name
+    if "name" in values:
+        raise PipelineError(
+            f"recipe {origin}: unknown key name; a recipe is named after its file; "
+            f"allowed here: {', '.join(_allowed([]))}"
+        )
     values["name"] = path.stem
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        origin = f"{path.name} with SET={settings!r}" if settings else path.name
         raise PipelineError(f"recipe {origin}: {_explain(error)}") from None
 
 
 def _find(name_or_path: str) -> Path:
     path = (
-        Path(name_or_path)
+        Path(name_or_path).expanduser()
         if name_or_path.endswith(".toml")
         else RECIPES_FOLDER / f"{name_or_path}.toml"
     )
@@ -144,6 +150,11 @@ def _find(name_or_path: str) -> Path:
         raise PipelineError(
             f"RECIPE is {name_or_path!r}, which is neither a recipe nor a file; use one of "
             f"{', '.join(names())}, or the path of a .toml file"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", path.stem):
+        raise PipelineError(
+            f"RECIPE is {name_or_path!r}; runs are named after it, so its file name must be of "
+            "letters, digits, dots, dashes and underscores; rename the file"
         )
     return path
 

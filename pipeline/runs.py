@@ -7,6 +7,7 @@ complete record, whatever happened to the process that wrote it.
 import os
 import socket
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -131,9 +132,10 @@ class Run:
             # A path given to NumPy would stay open where the zip in it is broken.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise PipelineError(
-                f"{path} cannot be read ({error}); make it again with make ensemble RUN={self.id}"
+                f"{path} cannot be read ({error}); make it again with make ensemble RUN={self.id} "
+                "FORCE=1"
             ) from None
 
     def has_probabilities(self) -> bool:
@@ -152,7 +154,7 @@ class Run:
             raise
         except BaseException as error:
             self.record.status = "failed"
-            self.record.reason = f"{type(error).__name__}: {error}"
+            self.record.reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise
         else:
             self.record.status = "done"
@@ -203,12 +205,13 @@ class RunStore:
         return run
 
     def all(self) -> list[Run]:
-        """Return every run with a readable record, oldest first."""
+        """Return every run, oldest first. Raises PipelineError for a record that is damaged."""
         runs = [_read(path) for path in sorted(self.folder.glob("*/run.json"))]
         return sorted(runs, key=lambda run: (run.record.created_at, run.id))
 
     def find(self, prefix: str) -> Run:
         """Return the one run whose id is, or else begins with, `prefix`. Raises PipelineError."""
+        prefix = Path(prefix).name  # a completed path, runs/<id>/, will do
         if (self.folder / prefix / "run.json").is_file():
             return _read(self.folder / prefix / "run.json")
         matches = [path.parent.name for path in sorted(self.folder.glob("*/run.json"))]

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.competition import SLUG, Competition, DataFiles, Entry
+from pipeline.competition import COMPETITION_URL, Competition, DataFiles, Entry
 from pipeline.errors import PipelineError
 from pipeline.kaggle.client import KaggleCompetition
 from pipeline.kaggle.credentials import find_credentials
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.progress import Report
-
-SUBMISSIONS_PAGE = f"https://www.kaggle.com/competitions/{SLUG}/submissions"
 
 MNIST_FOLDER = Path(__file__).parents[1] / "data" / "mnist"
 
@@ -29,7 +27,7 @@ class FolderCompetition:
             if not path.is_file():
                 raise PipelineError(
                     f"SOURCE is {self.folder}, where there is no {path.name}; download both files "
-                    f"from https://www.kaggle.com/competitions/{SLUG}/data into it"
+                    f"from {COMPETITION_URL}/data into it"
                 )
         return files
 
@@ -48,7 +46,7 @@ class FolderCompetition:
 def upload_by_hand(csv: Path) -> str:
     """Return how a person uploads `csv`."""
     return (
-        f"upload {csv} at https://www.kaggle.com/competitions/{SLUG}/submit, or set up "
+        f"upload {csv} at {COMPETITION_URL}/submit, or set up "
         "Kaggle credentials and use SOURCE=kaggle"
     )
 
@@ -68,9 +66,10 @@ def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -
     if source == "practice":
         report(f"source: the practice competition (PRACTICE_SEED={practice_seed})")
         return _practice(practice_seed, data_folder)
-    if Path(source).is_dir():
-        report(f"source: the folder {source}")
-        return FolderCompetition(Path(source))
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        report(f"source: the folder {folder}")
+        return FolderCompetition(folder)
     raise PipelineError(
         f"SOURCE is {source!r}; it must be auto, kaggle, practice, or a folder with train.csv and "
         "test.csv"

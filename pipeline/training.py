@@ -5,7 +5,8 @@ alone: a run can be repeated, and continued at any epoch with the same data.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -22,6 +23,7 @@ from pipeline.callbacks import (
     ProgressReport,
 )
 from pipeline.digits import Digits
+from pipeline.errors import PipelineError
 from pipeline.fast_layers import accelerate
 from pipeline.hardware import Hardware
 from pipeline.networks import scale
@@ -47,14 +49,17 @@ def train_member(
 
     `folder` receives history.csv and checkpoints/. `keep` is given the member as far as it has
     come at the end of every epoch, so that nothing is lost if the process ends. Raises
-    PipelineError for an unknown network, or if the loss becomes infinite or NaN.
+    PipelineError for an unknown network, too little memory, or a loss that is infinite or NaN.
     """
     keras.utils.set_random_seed(_seed(recipe.seed, index))
     plain = networks.build(recipe.network.name, recipe.network.dropout)
     network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
     checkpoints = BestCheckpoints(folder / "checkpoints", plain, recipe.checkpoints.keep_best)
     steps = math.ceil(len(training.labels) / recipe.training.batch_size)
-    with MemberProgress(report, recipe.training.epochs, steps) as progress:
+    with (
+        MemberProgress(report, recipe.training.epochs, steps) as progress,
+        _memory_failures(recipe),
+    ):
         network.fit(
             training_dataset(recipe, training, index),
             steps_per_epoch=steps,
@@ -73,10 +78,25 @@ def train_member(
         )
 
 
+@contextmanager
+def _memory_failures(recipe: Recipe) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise PipelineError(
+            f"training.batch_size is {recipe.training.batch_size}, for which this device has too "
+            'little memory; lower it (SET="training.batch_size=32")'
+        ) from None
+
+
 def compile_network(network: keras.Model, recipe: Recipe, xla: bool) -> keras.Model:
     """Compile with the recipe's Adam, sparse cross-entropy and accuracy, and return the network."""
+    optimizer = keras.optimizers.Adam(recipe.training.learning_rate)
+    if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
+        # Keras does this by itself only for a model that has the policy, not just its layers.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     network.compile(
-        optimizer=keras.optimizers.Adam(recipe.training.learning_rate),
+        optimizer=optimizer,
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=xla,

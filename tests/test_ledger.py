@@ -1,5 +1,7 @@
 """The ledger: one row an attempt, there before anything is sent."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,31 @@ def test_an_upload_that_ended_in_an_error_is_made_again(ledger: Ledger) -> None:
     begun = ledger.begin("run-1", "ab" * 32, "kaggle", "")
     ledger.update(begun.listed_as(entry("error", None)))
     assert ledger.of_csv("kaggle", "ab" * 32) is None
+
+
+def test_an_error_does_not_hide_an_earlier_success(ledger: Ledger) -> None:
+    for status in ("complete", "error"):
+        begun = ledger.begin("run-1", "ab" * 32, "kaggle", "")
+        ledger.update(begun.listed_as(entry(status)))
+    found = ledger.of_csv("kaggle", "ab" * 32)
+    assert found is not None
+    assert found.status == "complete"
+
+
+def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.ledger import Ledger\n"
+        "with Ledger(Path(sys.argv[1])).submitting(): print('in')"
+    )
+    path = tmp_path / "submissions" / "ledger.csv"
+    command = [sys.executable, "-c", code, str(path)]
+    with ledger.submitting():
+        other = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=2)
+    assert other.communicate(timeout=10)[0] == "in\n"
 
 
 def test_a_damaged_ledger_is_named(ledger: Ledger, tmp_path: Path) -> None:

@@ -240,9 +240,9 @@ def test_a_token_is_submitted_once(
     assert (second.public_score, second.private_score) == (0.0, 0.0)
     assert own.submissions() == [second, first]
     text = (own.folder / "submissions.csv").read_text().splitlines()
-    assert text[0] == "ref,fileName,date,description,status,publicScore,privateScore"
+    assert text[0] == "ref,fileName,date,description,status,publicScore,privateScore,hiddenScore"
     assert text[1].startswith("practice-1,run.csv,2")
-    assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,1.00000')
+    assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,1.00000,1.00000')
 
 
 def test_scores_have_five_decimals(

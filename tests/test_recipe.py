@@ -55,6 +55,8 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         ("training.epochs", "SET holds 'training.epochs'; each word must be key=value"),
         ("seed.x=1", "seed is a value and has no keys"),
         ("seed='1", "No closing quotation"),
+        ("name=mine", "unknown key name; a recipe is named after its file"),
+        ("training.learning_rate=inf", "training.learning_rate is inf; it must be a finite"),
     ],
 )
 def test_wrong_settings_are_named(changes: str, message: str) -> None:
@@ -67,6 +69,13 @@ def test_wrong_settings_are_named(changes: str, message: str) -> None:
 def test_unknown_recipe_lists_those_that_exist() -> None:
     with pytest.raises(PipelineError, match=r"RECIPE is 'bn'.*bn_cnn, quick"):
         recipe.load("bn")
+
+
+def test_a_file_name_that_no_run_could_have_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "my recipe.toml"
+    file.write_text("")
+    with pytest.raises(PipelineError, match=r"file name must be of letters.*rename the file"):
+        recipe.load(str(file))
 
 
 def test_broken_toml_names_the_file(tmp_path: Path) -> None:

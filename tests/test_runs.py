@@ -65,6 +65,7 @@ def test_prefixes(store: RunStore) -> None:
     for name in ("quick-s0-aaaa", "quick-s1-bbbb"):
         store.create(record(name))
     assert store.find("quick-s1").id == "quick-s1-bbbb"
+    assert store.find("runs/quick-s1-bbbb/").id == "quick-s1-bbbb"
     with pytest.raises(PipelineError, match="it fits quick-s0-aaaa, quick-s1-bbbb"):
         store.find("quick")
     with pytest.raises(PipelineError, match="RUN is 'bn': no run begins so"):
@@ -102,9 +103,13 @@ def test_damaged_records_and_arrays_are_named(store: RunStore) -> None:
     run = store.create(record())
     with pytest.raises(PipelineError, match=r"validation\.npz cannot be read.*make ensemble RUN="):
         run.load_arrays("validation")
-    (run.folder / "validation.npz").write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(PipelineError, match=r"validation\.npz cannot be read"):
-        run.load_arrays("validation")
+    run.save_arrays("validation", rows=np.arange(1000))
+    whole = (run.folder / "validation.npz").read_bytes()
+    flipped = whole[:100] + bytes(255 - byte for byte in whole[100:200]) + whole[200:]
+    for content in (b"", b"PK\x03\x04 cut", whole[:-50], flipped):
+        (run.folder / "validation.npz").write_bytes(content)
+        with pytest.raises(PipelineError, match=r"validation\.npz cannot be read"):
+            run.load_arrays("validation")
     (run.folder / "run.json").write_text("{")
     with pytest.raises(PipelineError, match=r"run\.json is not a run record of schema 1"):
         store.all()

@@ -9,16 +9,18 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
-from pipeline import recipe
+from pipeline import networks, recipe
 from pipeline.augment import ENGINES
 from pipeline.digits import Digits
 from pipeline.ensemble import predict
 from pipeline.errors import PipelineError
+from pipeline.fast_layers import accelerate
 from pipeline.hardware import Hardware, prepare
 from pipeline.recipe import Recipe
 from pipeline.runs import Member
-from pipeline.training import epoch_plan, train_member, training_dataset
+from pipeline.training import compile_network, epoch_plan, train_member, training_dataset
 
 SMALL = recipe.load(
     "quick",
@@ -101,6 +103,17 @@ def test_a_member_leaves_its_best_epochs_and_its_history(
     assert all(type(layer).__module__.startswith("keras.") for layer in network.layers)
 
 
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("mixed_float16", "LossScaleOptimizer"), ("mixed_bfloat16", "Adam"), ("float32", "Adam")],
+)
+def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
+    network = accelerate(networks.build("small_cnn", 0.2), precision)
+    optimizer = compile_network(network, SMALL, xla=False).optimizer
+    assert type(optimizer).__name__ == expected
+    assert float(optimizer.learning_rate) == pytest.approx(SMALL.training.learning_rate)
+
+
 def test_an_infinite_loss_ends_training_and_keeps_nothing_of_it(
     rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
@@ -108,6 +121,17 @@ def test_an_infinite_loss_ends_training_and_keeps_nothing_of_it(
     with pytest.raises(PipelineError, match=r"loss became (nan|inf) in epoch 1.*learning_rate"):
         train_member(settings, rows, validation, tmp_path, hardware(), silent, lambda _: None)
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_too_little_memory_is_told_as_such(
+    rows: Digits, validation: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(keras.Model, "fit", exhaust)
+    with pytest.raises(PipelineError, match=r"batch_size is 50, for which .* too little memory"):
+        train_member(SMALL, rows, validation, tmp_path, hardware(), silent, lambda _: None)
 
 
 def test_ctrl_c_leaves_the_epochs_so_far(rows: Digits, validation: Digits, tmp_path: Path) -> None:

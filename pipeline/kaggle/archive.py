@@ -6,9 +6,9 @@ import zlib
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from pipeline.competition import COMPETITION_URL
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
-from pipeline.kaggle.errors import COMPETITION_URL
 from pipeline.kaggle.files import SHAPES, check_csv
 
 # Only these names are ever written; the archive may hold each as it is or zipped once more.

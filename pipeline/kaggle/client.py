@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.competition import SLUG, DataFiles, Entry
+from pipeline.competition import COMPETITION_URL, SLUG, DataFiles, Entry
 from pipeline.errors import PipelineError
+from pipeline.files import locked
 from pipeline.kaggle.archive import BrokenArchiveError, unpack
 from pipeline.kaggle.command import Outcome, run_kaggle
 from pipeline.kaggle.credentials import find_credentials
 from pipeline.kaggle.entries import parse_entries
 from pipeline.kaggle.errors import (
-    COMPETITION_URL,
     UNDECIDED,
     KaggleError,
     Kind,
@@ -83,9 +83,11 @@ class KaggleCompetition:
         nothing in the folder has changed.
         """
         if not is_stamped(self._folder):
-            if not self._files_are_good():
-                self._download()
-            stamp(self._folder)
+            # Two commands at once would remove each other's download.
+            with locked(self._folder.with_name(f".{self._folder.name}.lock")):
+                if not self._files_are_good():
+                    self._download()
+                stamp(self._folder)
         return DataFiles(self._folder / "train.csv", self._folder / "test.csv")
 
     def check_ready(self) -> None:

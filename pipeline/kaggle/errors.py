@@ -8,12 +8,10 @@ hold an upload address with a session token.
 import re
 from enum import Enum, auto
 
-from pipeline.competition import SLUG
+from pipeline.competition import COMPETITION_URL, SLUG
 from pipeline.errors import PipelineError
 from pipeline.kaggle.command import Outcome
 from pipeline.kaggle.credentials import SETTINGS_URL, config_folder, find_credentials
-
-COMPETITION_URL = f"https://www.kaggle.com/competitions/{SLUG}"
 
 
 class Kind(Enum):

@@ -1,10 +1,7 @@
 """The practice competition: digit-recognizer rebuilt offline from MNIST, scored on this machine."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,6 +95,7 @@ class PracticeCompetition:
             status="complete" if score else "error",
             public_score=round(score.public, 5) if score else None,
             private_score=round(score.private, 5) if score else None,
+            hidden_score=round(score.overall, 5) if score else None,
         )
 
     def _build(self) -> None:
@@ -139,16 +137,9 @@ class PracticeCompetition:
             )
         return unchanged
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """Hold the folder alone: no other process builds in it or adds to its list meanwhile."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        return files.locked(self.folder.with_name(f".{self.folder.name}.lock"))
 
     @property
     def _list_path(self) -> Path:

@@ -9,8 +9,10 @@ from pipeline import files
 from pipeline.competition import Entry, Status
 from pipeline.errors import PipelineError
 
-COLUMNS = ("ref", "fileName", "date", "description", "status", "publicScore", "privateScore")
-"""Columns of the list, named as `kaggle competitions submissions` names them."""
+_SCORES = ("publicScore", "privateScore", "hiddenScore")
+COLUMNS = ("ref", "fileName", "date", "description", "status", *_SCORES)
+"""Columns of the list, named as `kaggle competitions submissions` names them, but for the last:
+hiddenScore counts all hidden rows."""
 
 
 def read(path: Path) -> list[Entry]:
@@ -45,7 +47,7 @@ def write(path: Path, entries: list[Entry]) -> None:
                 entry.status,
                 *(
                     "" if score is None else f"{score:.5f}"
-                    for score in (entry.public_score, entry.private_score)
+                    for score in (entry.public_score, entry.private_score, entry.hidden_score)
                 ),
             ]
         )
@@ -55,12 +57,14 @@ def write(path: Path, entries: list[Entry]) -> None:
 def _entry(row: dict[str, str]) -> Entry:
     if row["status"] not in ("pending", "complete", "error"):
         raise ValueError(f"status {row['status']!r}")
+    public, private, hidden = (float(row[name]) if row[name] else None for name in _SCORES)
     return Entry(
         reference=row["ref"],
         file_name=row["fileName"],
         submitted_at=row["date"],
         message=row["description"],
         status=cast(Status, row["status"]),
-        public_score=float(row["publicScore"]) if row["publicScore"] else None,
-        private_score=float(row["privateScore"]) if row["privateScore"] else None,
+        public_score=public,
+        private_score=private,
+        hidden_score=hidden,
     )

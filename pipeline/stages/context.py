@@ -51,7 +51,8 @@ class Context:
     @cached_property
     def chosen_runs(self) -> list[Run]:
         """The runs that `RUN` names. Raises PipelineError for one that is not there."""
-        return [self.store.find(prefix) for prefix in self.request.runs]
+        found = [self.store.find(prefix) for prefix in self.request.runs]
+        return list({run.id: run for run in found}.values())  # each but once
 
     @cached_property
     def competition(self) -> Competition:
@@ -82,22 +83,17 @@ class Context:
         """The unlabelled images, uint8 [n, 28, 28, 1], every cell checked."""
         return digits.read_test(self.files.test, TEST_ROWS if self.files.real else None)
 
-    @property
-    def split_path(self) -> Path:
-        """Where the split of the recipe and the data is kept."""
-        settings = self.request.recipe.split
-        name = f"{self.data_fingerprint[:12]}-{settings.validation_fraction}-{settings.seed}.npz"
-        return self.data_folder / "splits" / name
-
     @cached_property
     def split(self) -> Split:
         """The recipe's split of the data, made once and then read back."""
-        if self.split_path.exists():
-            return Split.load(self.split_path, self.data_fingerprint)
         settings = self.request.recipe.split
-        split = self._hold_out(settings.validation_fraction, settings.seed)
-        split.save(self.split_path)
-        return split
+        return self._hold_out(settings.validation_fraction, settings.seed)
+
+    @property
+    def split_path(self) -> Path:
+        """Where the recipe's split of the data is kept."""
+        settings = self.request.recipe.split
+        return self._split_path(settings.validation_fraction, settings.seed)
 
     def split_of(self, run: Run) -> Split:
         """Return the split that a run was trained with, which may be another recipe's.
@@ -114,8 +110,20 @@ class Context:
             )
         return split
 
+    def _split_path(self, fraction: float, seed: int) -> Path:
+        return self.data_folder / "splits" / f"{self.data_fingerprint[:12]}-{fraction}-{seed}.npz"
+
     def _hold_out(self, fraction: float, seed: int) -> Split:
-        return hold_out(self.training_digits.labels, fraction, seed, self.data_fingerprint)
+        """Read a split back, or make it where it is not there or damaged."""
+        path = self._split_path(fraction, seed)
+        if path.exists():
+            try:
+                return Split.load(path, self.data_fingerprint)
+            except PipelineError as error:
+                self.report(f"{error}: splitting again")
+        split = hold_out(self.training_digits.labels, fraction, seed, self.data_fingerprint)
+        split.save(path)
+        return split
 
 
 def select(labelled: Digits, rows: NDArray[np.int64]) -> Digits:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import sources, submission
+from pipeline.competition import COMPETITION_URL
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.ledger import Upload
@@ -38,7 +39,6 @@ class Outcome:
             "note": self.note,
             "validation": scores.model_dump() if scores else None,
             "upload": self.upload.model_dump() if self.upload else None,
-            "hidden_accuracy": self._hidden_accuracy(),
         }
 
     def lines(self) -> list[str]:
@@ -59,18 +59,10 @@ class Outcome:
         if upload and upload.public_score is not None:
             lines.append(f"public score {upload.public_score:.5f}")
         if upload and upload.private_score is not None:
-            lines.append(
-                f"private score {upload.private_score:.5f} (all hidden rows "
-                f"{self._hidden_accuracy():.5f})"
-            )
+            lines.append(f"private score {upload.private_score:.5f}")
+        if upload and upload.hidden_score is not None:
+            lines.append(f"all hidden rows {upload.hidden_score:.5f}")
         return lines
-
-    def _hidden_accuracy(self) -> float | None:
-        """Accuracy on all hidden rows, a quarter of which are public; None if not known."""
-        upload = self.upload
-        if upload is None or upload.public_score is None or upload.private_score is None:
-            return None
-        return round(0.25 * upload.public_score + 0.75 * upload.private_score, 5)
 
 
 def write_submission(context: Context) -> tuple[Run, Path]:
@@ -104,6 +96,11 @@ def submit(context: Context) -> Outcome:
     if isinstance(context.competition, sources.FolderCompetition):
         return Outcome(run, csv, None, sources.upload_by_hand(csv))
     submission.check(csv)
+    with context.ledger.submitting():
+        return _submit_once(context, run, csv)
+
+
+def _submit_once(context: Context, run: Run, csv: Path) -> Outcome:
     upload = _attempt(context, run, csv)
     if upload.status == "complete":
         note = f"this CSV was submitted on {upload.submitted_at}: nothing was uploaded"
@@ -114,7 +111,7 @@ def submit(context: Context) -> Outcome:
     if upload.status == "error":
         raise PipelineError(
             f"{csv}: {upload.competition} took the file and then marked it as an error "
-            f"({upload.reference}); {sources.SUBMISSIONS_PAGE} may tell the reason"
+            f"({upload.reference}); {COMPETITION_URL}/submissions may tell the reason"
         )
     return Outcome(run, csv, upload, "")
 
