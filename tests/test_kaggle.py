@@ -119,7 +119,8 @@ def test_fetch_of_checked_files_starts_no_command(
     bench.folder.mkdir()
     unpack_bytes(GOOD_ZIP, bench.folder)
     bench.competition().fetch()
-    monkeypatch.setattr("pipeline.kaggle.client.run_kaggle", None)
+    for module in ("calls", "client"):
+        monkeypatch.setattr(f"pipeline.kaggle.{module}.run_kaggle", None)
     monkeypatch.setattr("pipeline.kaggle.client.check_csv", None)
     assert bench.competition().fetch().train == bench.folder / "train.csv"
 

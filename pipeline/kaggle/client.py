@@ -4,37 +4,24 @@ The command's exit code proves nothing about a submission, in either direction, 
 arrived is always read from the list of submissions.
 """
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pipeline.competition import COMPETITION_URL, SLUG, DataFiles, Entry
 from pipeline.errors import PipelineError
 from pipeline.files import locked
 from pipeline.kaggle.archive import BrokenArchiveError, unpack
-from pipeline.kaggle.command import Outcome, run_kaggle
+from pipeline.kaggle.calls import Calls
+from pipeline.kaggle.command import run_kaggle
 from pipeline.kaggle.credentials import find_credentials
 from pipeline.kaggle.entries import parse_entries
-from pipeline.kaggle.errors import (
-    UNDECIDED,
-    KaggleError,
-    Kind,
-    classify,
-    daily_limit,
-    explain,
-    forbidden,
-    sign_in_message,
-)
+from pipeline.kaggle.errors import UNDECIDED, classify, sign_in_message
 from pipeline.kaggle.files import SHAPES, check_csv, is_stamped, stamp
 
 _PAGE_SIZE = "200"
 """The most that one page of the list may hold (`kaggle competitions submissions --help`)."""
-
-_LIMITS = ("numAllowedNow", "numToday")
-"""The fields of `kaggle competitions submission-limits --json` that are read here."""
 
 
 def _silent(line: str) -> None:
@@ -71,7 +58,7 @@ class KaggleCompetition:
         self._report = report
         self._download_limit = download_limit
         self._upload_limit = upload_limit
-        self._call_limit = call_limit
+        self._calls = Calls(call_limit)
         self._settle_limit = settle_limit
         self._score_limit = score_limit
         self._poll = poll
@@ -98,7 +85,7 @@ class KaggleCompetition:
     def submissions(self) -> list[Entry]:
         """List the submissions made so far, the newest 200, newest first. Raises PipelineError."""
         arguments = ["competitions", "submissions", SLUG, "-v", "--page-size", _PAGE_SIZE]
-        outcome = self._call(arguments, "listing the submissions")
+        outcome = self._calls.call(arguments, "listing the submissions")
         return parse_entries(outcome.stdout)
 
     def submit(self, csv: Path, message: str, token: str) -> Entry:
@@ -168,7 +155,7 @@ class KaggleCompetition:
         # -o, because without it the command takes a leftover of the right size for the real one.
         arguments = ["competitions", "download", SLUG, "-o", "-p", str(passing)]
         limit = self._download_limit
-        self._call(arguments, "downloading the data", time_limit=limit, on_beat=tell)
+        self._calls.call(arguments, "downloading the data", time_limit=limit, on_beat=tell)
         if not archive.is_file():
             raise PipelineError(
                 f"{archive.name}: the kaggle command reported success but left no such file; run "
@@ -197,7 +184,7 @@ class KaggleCompetition:
         try:
             entry = self._read_back(token, patience)
         except PipelineError as error:
-            cause = f"; the upload: {self._failure(outcome, kind, doing)}" if kind else ""
+            cause = f"; the upload: {self._calls.failure(outcome, kind, doing)}" if kind else ""
             raise PipelineError(
                 f"whether Kaggle took {csv.name} is not known, because the list could not be read: "
                 f"{error}{cause}; look at {COMPETITION_URL}/submissions"
@@ -205,7 +192,7 @@ class KaggleCompetition:
         if entry is not None:
             return entry
         if kind is not None:
-            raise self._failure(outcome, kind, doing)
+            raise self._calls.failure(outcome, kind, doing)
         raise PipelineError(
             f"the kaggle command reported {csv.name} as submitted, but the list does not show it "
             f"after {self._settle_limit:g} s; look at {COMPETITION_URL}/submissions before you "
@@ -251,52 +238,3 @@ class KaggleCompetition:
                 # The submission is made; a failed look at the list must not end in a failure.
                 self._report(f"could not look for the score: {error}")
         return entry
-
-    def _call(
-        self,
-        arguments: Sequence[str],
-        doing: str,
-        *,
-        time_limit: float | None = None,
-        on_beat: Callable[[float], None] | None = None,
-    ) -> Outcome:
-        """Run the kaggle command and return its outcome. Raises PipelineError if it failed."""
-        limit = self._call_limit if time_limit is None else time_limit
-        outcome = run_kaggle(arguments, time_limit=limit, on_beat=on_beat)
-        kind = classify(outcome)
-        if kind is not None:
-            raise self._failure(outcome, kind, doing)
-        return outcome
-
-    def _failure(self, outcome: Outcome, kind: Kind, doing: str) -> KaggleError:
-        """Return the failure of a call as an error, asking Kaggle for the reason of 403 and 400."""
-        if kind is Kind.FORBIDDEN:
-            return KaggleError(kind, forbidden(self._has_entered(), doing))
-        if kind is Kind.BAD_REQUEST and "CreateSubmission" in outcome.text:
-            limits = self._ask(["competitions", "submission-limits", SLUG, "--json"], "{")
-            # The command leaves out numbers that are 0.
-            known = isinstance(limits, dict)
-            left, today = (limits.get(name, 0) if known else None for name in _LIMITS)
-            return KaggleError(kind, daily_limit(left, today))
-        return explain(outcome, kind, doing)
-
-    def _has_entered(self) -> bool | None:
-        """Whether the person has joined the competition, or None if Kaggle does not say."""
-        wanted = ["--search", SLUG, "--format", "json(ref,userHasEntered)"]
-        for row in self._ask(["competitions", "list", *wanted], "[") or []:
-            if str(row.get("ref")).rsplit("/", 1)[-1] == SLUG:
-                return bool(row.get("userHasEntered"))
-        return None
-
-    def _ask(self, arguments: Sequence[str], opening: str) -> Any:
-        """Return the JSON that a call prints, from the first line that begins with `opening`.
-
-        None if the call fails: what it is asked for only makes an error message clearer.
-        """
-        outcome = run_kaggle(arguments, time_limit=self._call_limit)
-        lines = outcome.stdout.splitlines()
-        starts = [number for number, line in enumerate(lines) if line.startswith(opening)]
-        try:
-            return json.loads("\n".join(lines[starts[0] :])) if starts else None
-        except ValueError:
-            return None
