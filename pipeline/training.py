@@ -35,6 +35,10 @@ VALIDATION_BATCH = 250
 """Rows per step of validation: it changes no result, and larger batches measured no faster."""
 
 
+WARP_THREADS = 2
+"""Batches warped at the same time, in order: two keep ahead of the training step (`make bench`)."""
+
+
 def train_member(
     recipe: Recipe,
     training: Digits,
@@ -128,7 +132,8 @@ def training_dataset(
             pixels = scale(tf.gather(images, chosen))
             return engine.apply(pixels, warps[start : start + size]), tf.gather(labels, chosen)
 
-        return tf.data.Dataset.range(0, count, size).map(batch)
+        starts = tf.data.Dataset.range(0, count, size)
+        return starts.map(batch, num_parallel_calls=WARP_THREADS)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.training.epochs)
     return _without_autotune(epochs.flat_map(batches).prefetch(8))

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,9 @@ def augmentation(rows: Digits, scaled: NDArray[np.float32]) -> Result:
     return interleave("augmentation", name, STEPS * notebook.BATCH, peer, ours, repeats=7)
 
 
-def training_step(rows: Digits, scaled: NDArray[np.float32]) -> Result:
+def training_step(rows: Digits, scaled: NDArray[np.float32], precision: str) -> Result:
     """Training the default network: the notebook's `fit` against ours, augmentation included."""
-    settings = recipe.load("bn_cnn")
+    settings = recipe.load("bn_cnn", f"training.precision={precision}")
     found = hardware.prepare(settings.training)
     plain = notebook.compiled_network()
     accelerated = fast_layers.accelerate(networks.build("bn_cnn", 0.3), found.precision)
@@ -63,14 +64,19 @@ def training_step(rows: Digits, scaled: NDArray[np.float32]) -> Result:
 
 
 def main() -> None:
-    """Run both benchmarks on the same 6,400 rows of MNIST."""
+    """Run all benchmarks on the same 6,400 rows of MNIST."""
     images, labels = mnist.read(MNIST_FOLDER)
     count = STEPS * notebook.BATCH
     rows = Digits(images=images[:count].reshape(-1, 28, 28, 1), labels=labels[:count])
     scaled = (rows.images / 255).astype(np.float32)
     results = []
-    for benchmark in (augmentation, training_step):
-        results.append(benchmark(rows, scaled))
+    benchmarks = [
+        partial(augmentation, rows, scaled),
+        partial(training_step, rows, scaled, "auto"),
+        partial(training_step, rows, scaled, "float32"),
+    ]
+    for benchmark in benchmarks:
+        results.append(benchmark())
         print(results[-1], flush=True)
     path = Path("runs/bench") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     record = {
