@@ -92,8 +92,8 @@ test: $(READY) ## the tests: real digits, the real kaggle command, under 10 minu
 
 .PHONY: lock
 lock: ## renew the locks from pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
 
 .PHONY: clean
 clean: ## delete .venv and caches; data, runs and submissions stay
