@@ -1,5 +1,6 @@
 """Real digits for all tests, read or built once."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,12 @@ from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
 from pipeline.practice import data, mnist
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.sources import MNIST_FOLDER
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_reaches_the_tests() -> None:
+    """Undo what a shell does to a job in the background: it ignores SIGINT, for children too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
