@@ -15,8 +15,9 @@ from pipeline.kaggle.files import SHAPES, check_csv
 _REQUIRED = tuple(SHAPES)
 _OPTIONAL = ("sample_submission.csv",)
 
-# What zipfile raises on damaged, locked or unknown contents.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+# What zipfile raises on damaged contents, and RuntimeError on encrypted ones or (as its subclass
+# for what is not implemented) on a compression that it does not know.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class BrokenArchiveError(PipelineError):
