@@ -15,7 +15,7 @@ VENV := .venv
 RUN_PYTHON := $(VENV)/bin/python
 PIPELINE := $(RUN_PYTHON) -m pipeline
 
-export SOURCE RECIPE SEED RUN PRACTICE_SEED SET MESSAGE FORCE
+export SOURCE RECIPE SEED RUN PRACTICE_SEED SET MESSAGE FORCE SEEDS VIEW PART START COUNT TRUE PREDICTED
 
 # The CUDA libraries are installed where an NVIDIA driver answers.
 LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requirements.lock)
@@ -25,8 +25,10 @@ READY := $(VENV)/.installed-$(LOCK)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo
-	@echo '  Variables: SOURCE=auto|kaggle|practice|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
+	@echo '  Variables: SOURCE=auto|kaggle|practice|mnist|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
 	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
+	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
+	@echo '  baselines: SEEDS=<n>'
 
 .PHONY: setup
 setup: $(READY) ## make .venv and install the locked packages (done by itself)
@@ -67,6 +69,14 @@ submit: $(READY) ## all of the above, then upload and print the score
 .PHONY: compare
 compare: $(READY) ## all runs, best first, with intervals and paired tests
 	@$(PIPELINE) compare
+
+.PHONY: look
+look: $(READY) ## draw a run: digits, mistakes, probabilities, curves (RUN=<id>)
+	@$(PIPELINE) look
+
+.PHONY: baselines
+baselines: $(READY) ## train the seed tutorials' systems, reported beside measured
+	@$(PIPELINE) baselines
 
 .PHONY: runs
 runs: $(READY) ## all runs with their states

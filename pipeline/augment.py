@@ -1,8 +1,8 @@
-"""ImageDataGenerator's random warps behind one interface, by two engines.
+"""ImageDataGenerator's random warps behind one interface, by two engines, and none at all.
 
 `keras` is ImageDataGenerator itself, image by image. `warp` draws from the same distributions
 and applies the same warp to a whole batch at once, inside tf.data. For the same parameters both
-give the same image within 1e-5 (tests/test_augment.py).
+give the same image within 1e-5 (tests/test_augment.py). `none` leaves images as they are.
 """
 
 from collections.abc import Callable
@@ -97,6 +97,21 @@ class WarpEngine:
         )
 
 
+class NoEngine:
+    """No warps: images stay as they are, whatever the ranges."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        """Take the ranges, as every engine does, and use none of them."""
+
+    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """Return parameters of 0, which nothing reads."""
+        return np.zeros((count, len(PARAMETERS)), np.float32)
+
+    def apply(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+        """Return the images."""
+        return images
+
+
 def _projections(parameters: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Return the matrices R T S Z about the image's centre as projective rows [n, 8].
 
@@ -118,4 +133,8 @@ def _projections(parameters: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.cast(rows, tf.float32)
 
 
-ENGINES: dict[str, Callable[[Ranges], Engine]] = {"keras": KerasEngine, "warp": WarpEngine}
+ENGINES: dict[str, Callable[[Ranges], Engine]] = {
+    "keras": KerasEngine,
+    "warp": WarpEngine,
+    "none": NoEngine,
+}

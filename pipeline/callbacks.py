@@ -18,6 +18,7 @@ import pandas as pd
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
 from pipeline.progress import MemberProgress
+from pipeline.recipe import CheckpointSettings
 from pipeline.runs import Checkpoint, Member
 
 Logs = dict[str, Any] | None
@@ -33,10 +34,11 @@ HISTORY_COLUMNS = [
 ]
 
 
-class BestCheckpoints(keras.callbacks.ModelCheckpoint):
-    """ModelCheckpoint on val_accuracy that keeps the best k epochs, each as a file of its own.
+class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
+    """ModelCheckpoint that keeps the best epochs and the last ones, each as a file of its own.
 
-    Equal accuracies are ordered by validation loss. Each file is written whole in a hidden folder
+    `settings` say how many of each. The best are those of the highest val_accuracy, equal ones
+    ordered by validation loss. Each file is written whole in a hidden folder
     beside the others and then moved, so that a file in `folder` is always a complete one. The
     files hold `plain`, the float32 network of plain Keras layers, which takes over the weights of
     the one in training; the optimiser's state is not in them. The accuracy in the name is that of
@@ -46,41 +48,46 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
     there and merely warns for an unknown `monitor`.
     """
 
-    def __init__(self, folder: Path, plain: keras.Model, keep: int) -> None:
+    def __init__(self, folder: Path, plain: keras.Model, settings: CheckpointSettings) -> None:
         self.kept: list[Checkpoint] = []
         self._replaced: list[Checkpoint] = []
         self._folder = folder
         self._partial = folder / ".partial"
         self._plain = plain
-        self._keep = keep
+        self._settings = settings
         folder.mkdir(parents=True)
         name = "epoch-{epoch:03d}-val_accuracy-{val_accuracy:.5f}.keras"
         super().__init__(self._partial / name, monitor="val_accuracy", mode="max")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save the epoch if it is among the best k so far; the one it replaces is kept no more."""
+        """Save the epoch if it is to be kept so far; those it replaces are kept no more."""
         logs = logs or {}
-        candidate = (logs["val_accuracy"], -logs["val_loss"])
-        worst = self.kept[-1] if len(self.kept) == self._keep else None
-        if worst and candidate <= (worst.val_accuracy, -worst.val_loss):
-            return
-        file = self._save(epoch, logs)
-        self.kept.append(
-            Checkpoint(
-                file=file,
-                epoch=epoch + 1,
-                val_accuracy=logs["val_accuracy"],
-                val_loss=logs["val_loss"],
-            )
+        candidate = Checkpoint(
+            file="",
+            epoch=epoch + 1,
+            val_accuracy=logs["val_accuracy"],
+            val_loss=logs["val_loss"],
         )
-        self.kept.sort(key=lambda kept: (-kept.val_accuracy, kept.val_loss))
-        self._replaced += self.kept[self._keep :]
-        del self.kept[self._keep :]
+        kept = self._choose([*self.kept, candidate])
+        if candidate in kept:
+            candidate.file = self._save(epoch, logs)
+        self._replaced += [one for one in self.kept if one not in kept]
+        self.kept = kept
 
     def remove_replaced(self) -> None:
         """Delete the files that are no longer kept; call it once no record names them."""
         while self._replaced:
             (self._folder / self._replaced.pop().file).unlink(missing_ok=True)
+
+    def _choose(self, epochs: list[Checkpoint]) -> list[Checkpoint]:
+        """Return those of `epochs` that the settings keep, best first."""
+        ranked = sorted(epochs, key=lambda one: (-one.val_accuracy, one.val_loss, one.epoch))
+        first_of_last = max(one.epoch for one in epochs) - self._settings.keep_last + 1
+        return [
+            one
+            for rank, one in enumerate(ranked)
+            if rank < self._settings.keep_best or one.epoch >= first_of_last
+        ]
 
     def _save(self, epoch: int, logs: dict[str, Any]) -> str:
         """Have ModelCheckpoint save the plain network, move the file, return its name."""
@@ -98,11 +105,24 @@ class BestCheckpoints(keras.callbacks.ModelCheckpoint):
         return written.name
 
 
+class LearningRate(keras.callbacks.Callback):
+    """Adds the rate that the epoch was trained with to its figures, as `learning_rate`.
+
+    Of Keras's callbacks ReduceLROnPlateau does so, but not every recipe uses it. This one comes
+    before any that changes the rate.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Add the rate to the figures that the later callbacks see."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
 class HistoryFile(keras.callbacks.Callback):
     """Writes one row an epoch to history.csv, columns as in HISTORY_COLUMNS, epochs from 1.
 
-    `learning_rate` is the one the epoch was trained with; ReduceLROnPlateau, which reports it,
-    must come earlier in the list of callbacks. `seconds` is the wall time of the epoch with its
+    `learning_rate` is the one the epoch was trained with; LearningRate, which reports it, must
+    come earlier in the list of callbacks. `seconds` is the wall time of the epoch with its
     validation.
     """
 
@@ -134,12 +154,14 @@ class MemberRecord(keras.callbacks.Callback):
         self,
         index: int,
         seed: int,
-        checkpoints: BestCheckpoints,
+        parameters: int,
+        checkpoints: KeptCheckpoints,
         keep: Callable[[Member], None],
     ) -> None:
         super().__init__()
         self._index = index
         self._seed = seed
+        self._parameters = parameters
         self._checkpoints = checkpoints
         self._keep = keep
         self._started = 0.0
@@ -154,6 +176,7 @@ class MemberRecord(keras.callbacks.Callback):
             Member(
                 index=self._index,
                 seed=self._seed,
+                parameters=self._parameters,
                 epochs=epoch + 1,
                 seconds=round(time.perf_counter() - self._started, 1),
                 checkpoints=list(self._checkpoints.kept),

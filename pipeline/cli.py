@@ -14,12 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline import baselines as tables
 from pipeline import doctor
 from pipeline import recipe as recipes
 from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
 from pipeline.runs import RunStore
-from pipeline.stages import data, ensemble, submit, train
+from pipeline.stages import baselines, data, ensemble, look, submit, train
 from pipeline.stages.context import Context, Request
 
 app = typer.Typer(
@@ -33,8 +34,8 @@ Source = Annotated[
     str,
     typer.Option(
         envvar="SOURCE",
-        help="auto (kaggle where credentials are found, else practice), kaggle, practice, or a "
-        "folder with train.csv and test.csv",
+        help="auto (kaggle where credentials are found, else practice), kaggle, practice, mnist "
+        "(60,000 and 10,000 digits, not submitted), or a folder with train.csv and test.csv",
     ),
 ]
 RecipeName = Annotated[
@@ -58,6 +59,20 @@ Force = Annotated[
     bool, typer.Option(envvar="FORCE", help="train, or upload, although it was done already")
 ]
 Message = Annotated[str, typer.Option(envvar="MESSAGE", help="what the competition shows")]
+Seeds = Annotated[
+    int, typer.Option(envvar="SEEDS", min=1, help="training seeds a recipe: 0 to this number - 1")
+]
+View = Annotated[
+    str, typer.Option(envvar="VIEW", help=f"one of {', '.join(look.VIEWS)}; left out: all of them")
+]
+Part = Annotated[
+    str, typer.Option(envvar="PART", help="validation or test rows; left out: what suits a view")
+]
+Start = Annotated[int, typer.Option(envvar="START", min=0, help="the first digit's position")]
+Count = Annotated[int | None, typer.Option(envvar="COUNT", min=1, help="how many digits")]
+Digit = {"min": 0, "max": 9}
+TrueLabel = Annotated[int | None, typer.Option("--true", envvar="TRUE", **Digit, help="a label")]
+Predicted = Annotated[int | None, typer.Option(envvar="PREDICTED", **Digit, help="read as this")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 
 
@@ -131,6 +146,37 @@ def submit_command(
         else:
             for line in outcome.lines():
                 _say(line)
+
+
+@app.command("baselines")
+def baselines_command(seeds: Seeds = 1, as_json: Json = False) -> None:
+    """Train the seed tutorials' systems, and print reported beside measured accuracy."""
+    with _failures_told():
+        rows = baselines.baselines(Path(), seeds, _say_aside if as_json else _say)
+        if as_json:
+            _print_json([row.as_json() for row in rows])
+        else:
+            tables.show(rows)
+
+
+@app.command("look")
+def look_command(
+    run: RunNames = "",
+    view: View = "",
+    part: Part = "",
+    start: Start = 0,
+    count: Count = None,
+    true: TrueLabel = None,
+    predicted: Predicted = None,
+    source: Source = "auto",
+    practice_seed: PracticeSeed = 0,
+    seed: Seed = None,
+) -> None:
+    """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
+    with _failures_told():
+        request = Request(recipes.load("bn_cnn"), source, practice_seed, tuple(run.split()))
+        wanted = look.Wanted(view, part, start, count, true, predicted, seed or 0)
+        look.look(Context(Path(), request, _say), wanted)
 
 
 @app.command("compare")

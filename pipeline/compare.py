@@ -43,6 +43,7 @@ class Row:
     p_value: float | None
     only_this_right: int | None
     only_best_right: int | None
+    test_accuracy: float | None
     public_score: float | None
     private_score: float | None
     minutes: float
@@ -141,10 +142,19 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
         p_value=test.p_value if test else None,
         only_this_right=test.only_a if test else None,
         only_best_right=test.only_b if test else None,
+        test_accuracy=_test_accuracy(one.run),
         public_score=upload.public_score if upload else None,
         private_score=upload.private_score if upload else None,
         minutes=sum(record.timings.values()) / 60,
     )
+
+
+def _test_accuracy(run: Run) -> float | None:
+    """Return the accuracy on test rows whose labels the source publishes, in [0, 1]."""
+    if run.record.scores is None or run.record.scores.test_accuracy is None:
+        return None
+    stored = run.load_arrays("test")
+    return scores.accuracy(stored["labels"], stored["probabilities"].argmax(axis=1))
 
 
 def _upload_of(run: Run, uploads: Sequence[Upload]) -> Upload | None:
@@ -162,9 +172,8 @@ COLUMNS = (
     "validation accuracy (95 %)",
     "log loss",
     "p against best",
-    "public score",
-    "minutes",
 )
+"""The columns of every table; a test accuracy or a public score, and the minutes, follow."""
 
 
 def table(group: Group) -> Table:
@@ -174,9 +183,11 @@ def table(group: Group) -> Table:
         title=escape(f"{group.source}: split {group.split[:12]}, {size:,} validation rows"),
         title_justify="left",
     )
-    for column in COLUMNS:
+    published = any(row.test_accuracy is not None for row in group.rows)
+    for column in (*COLUMNS, "test accuracy" if published else "public score", "minutes"):
         made.add_column(column, justify="left" if column in ("run", "recipe") else "right")
     for row in group.rows:
+        score = row.test_accuracy if published else row.public_score
         made.add_row(
             row.run if row.state == "done" else f"{row.run} ({row.state})",
             row.recipe,
@@ -186,7 +197,7 @@ def table(group: Group) -> Table:
             f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]",
             f"{row.log_loss:.5f}",
             _verdict(row),
-            "" if row.public_score is None else f"{row.public_score:.5f}",
+            "" if score is None else f"{score:.5f}",
             f"{row.minutes:.1f}",
         )
     return made

@@ -16,13 +16,15 @@ Status = Literal["pending", "complete", "error"]
 class DataFiles:
     """Where a competition's files lie on this machine.
 
-    `real` says that they must have the competition's own number of rows (42,000 and 28,000);
-    a person's folder may hold fewer.
+    `form` is "csv" for the competition's tables and "idx" for MNIST's own files. `real` says that
+    tables must have the competition's own number of rows (42,000 and 28,000); a person's folder
+    may hold fewer.
     """
 
     train: Path
     test: Path
     real: bool = True
+    form: Literal["csv", "idx"] = "csv"
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,14 @@ def predict(
     sums = [np.zeros((len(images), CLASSES)) for images in parts]
     for number, path in enumerate(checkpoints, start=1):
         report(f"predicting with checkpoint {number}/{len(checkpoints)}: {path.name}")
-        network = _load(path)
+        network = load_checkpoint(path)
         for total, images in zip(sums, parts, strict=True):
-            total += _probabilities(network, images)
+            total += probabilities(network, images)
     return [(total / len(checkpoints)).astype(np.float32) for total in sums]
 
 
-def _load(path: Path) -> keras.Model:
+def load_checkpoint(path: Path) -> keras.Model:
+    """Return the network in a checkpoint file. Raises PipelineError if it cannot be loaded."""
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError) as error:
@@ -45,8 +46,11 @@ def _load(path: Path) -> keras.Model:
         ) from None
 
 
-def _probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Predict in compiled steps: `Model.predict` on arrays waits for tf.data's autotuner."""
+def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return a network's probabilities, float32 [n, 10], for images uint8 [n, 28, 28, 1], n > 0.
+
+    It predicts in compiled steps: `Model.predict` on arrays waits for tf.data's autotuner.
+    """
 
     @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)])
     def step(pixels: tf.Tensor) -> tf.Tensor:
@@ -71,8 +75,8 @@ def average(runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], dict[str, np.nd
         loaded = [run.load_arrays(name) for run in runs]
         for run, arrays in zip(runs, loaded, strict=True):
             _check_rows(name, first, loaded[0], run, arrays)
-        probabilities = [arrays["probabilities"] for arrays in loaded]
-        mean = np.average(probabilities, axis=0, weights=weights).astype(np.float32)
+        stacked = [arrays["probabilities"] for arrays in loaded]
+        mean = np.average(stacked, axis=0, weights=weights).astype(np.float32)
         parts.append({**loaded[0], "probabilities": mean})
     return parts[0], parts[1]
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline import plots
 from pipeline.digits import Digits
+from pipeline.errors import PipelineError
 from pipeline.runs import Run
 
 
@@ -24,10 +26,8 @@ def draw(
     """
     for member in [] if run.record.parents else run.record.members:
         folder = run.member_folder(member.index)
-        kept = [checkpoint.epoch for checkpoint in member.checkpoints]
         if (folder / "history.csv").exists():  # scores do not depend on it
-            history = pd.read_csv(folder / "history.csv")
-            plots.save(plots.learning_curves(history, kept), folder / "curves.png")
+            plots.save(curves(run, member.index), folder / "curves.png")
     mistakes = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
     plots.save(mistakes, run.folder / "mistakes.png")
 
@@ -37,3 +37,20 @@ def draw_heatmap(run: Run, path: Path) -> None:
     stored = run.load_arrays("validation")
     predictions = stored["probabilities"].argmax(axis=1)
     plots.save(plots.confusion_heatmap(stored["labels"], predictions, run.id), path)
+
+
+def curves(run: Run, index: int) -> Figure:
+    """Draw a member's learning curves. Raises PipelineError if its history cannot be read."""
+    path = run.member_folder(index) / "history.csv"
+    try:
+        history = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"{path} cannot be read ({error}), so there are no learning curves; look at a run that "
+            "was trained here, or train this one again with FORCE=1"
+        ) from None
+    (member,) = [one for one in run.record.members if one.index == index]
+    kept = [checkpoint.epoch for checkpoint in member.checkpoints]
+    loss = run.record.recipe["training"].get("loss", "")
+    unit = "mean squared error" if loss == "mean_squared_error" else "nats"
+    return plots.learning_curves(history, kept, unit)

@@ -19,6 +19,7 @@ SHAPING_MODULES = (
     "fast_layers",
     "hardware",
     "callbacks",
+    "compiling",
     "training",
     "ensemble",
 )
@@ -32,7 +33,9 @@ def code_fingerprint() -> str:
     """Return the SHA-256 of the sources that decide a run's numbers."""
     digest = hashlib.sha256()
     for name in SHAPING_MODULES:
-        digest.update((PACKAGE / f"{name}.py").read_bytes())
+        module = PACKAGE / f"{name}.py"
+        for path in [module] if module.is_file() else sorted((PACKAGE / name).glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -8,9 +8,10 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.errors import PipelineError
 
@@ -34,7 +35,30 @@ class NetworkSettings(Section):
     """Which network of the registry is trained."""
 
     name: str = Field("bn_cnn", description="a name in the registry of networks.py")
-    dropout: float = Field(0.3, ge=0, lt=1, description="share of units dropped before the output")
+    dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of units dropped after dense layers; left out: the network's usual one",
+    )
+    convolution_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of units dropped after convolutions; left out: the network's usual one",
+    )
+    pixel_maximum: float = Field(
+        1.0,
+        gt=0,
+        le=255,
+        description="pixels reach the first layer in 0..this; 255: as they are in the files",
+    )
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The dropout rates that the recipe gives, by their keys."""
+        given = {"dropout": self.dropout, "convolution_dropout": self.convolution_dropout}
+        return {key: rate for key, rate in given.items() if rate is not None}
 
 
 class AugmentationSettings(Section):
@@ -45,8 +69,10 @@ class AugmentationSettings(Section):
     not geometric.
     """
 
-    engine: Literal["warp", "keras"] = Field(
-        "warp", description="warp: whole batches in tf.data; keras: ImageDataGenerator itself"
+    engine: Literal["warp", "keras", "none"] = Field(
+        "warp",
+        description="warp: whole batches in tf.data; keras: ImageDataGenerator itself; none: no "
+        "warps, the ranges are not used",
     )
     rotation_range: float = Field(10.0, ge=0, le=180, description="degrees, drawn from +-")
     width_shift_range: float = Field(0.1, ge=0, lt=1, description="share of the width, +-")
@@ -62,7 +88,15 @@ class TrainingSettings(Section):
 
     epochs: int = Field(50, ge=1, description="upper limit; early stopping may end it sooner")
     batch_size: int = Field(64, ge=1, description="rows per step")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's initial rate (Keras's default)")
+    optimizer: Literal["adam", "sgd"] = Field(
+        "adam", description="keras.optimizers.Adam, or SGD without momentum"
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0, description="the initial rate; Keras's defaults: adam 0.001, sgd 0.01"
+    )
+    loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
+        "categorical_crossentropy", description="against the label as one of ten classes"
+    )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "auto", description="auto: mixed where the GPU or CPU multiplies it natively, else float32"
     )
@@ -74,6 +108,7 @@ class TrainingSettings(Section):
 class ReduceOnPlateauSettings(Section):
     """keras.callbacks.ReduceLROnPlateau on validation accuracy."""
 
+    enabled: bool = Field(True, description="false: the rate stays as it is")
     patience: int = Field(3, ge=0, description="epochs without a better validation accuracy")
     factor: float = Field(0.5, gt=0, lt=1, description="the rate is multiplied by this")
     min_learning_rate: float = Field(1e-5, ge=0, description="the rate never falls below")
@@ -82,14 +117,27 @@ class ReduceOnPlateauSettings(Section):
 class EarlyStoppingSettings(Section):
     """keras.callbacks.EarlyStopping on validation loss, best weights restored."""
 
+    enabled: bool = Field(True, description="false: all epochs are trained")
     patience: int = Field(10, ge=0, description="epochs without a lower validation loss")
     min_delta: float = Field(1e-10, ge=0, description="the least fall that counts, in nats")
 
 
 class CheckpointSettings(Section):
-    """keras.callbacks.ModelCheckpoint on validation accuracy."""
+    """keras.callbacks.ModelCheckpoint: which epochs are kept as files; the ensemble averages them.
 
-    keep_best: int = Field(5, ge=1, description="epochs kept as files; the ensemble averages them")
+    An epoch that is both among the best and among the last counts once.
+    """
+
+    keep_best: int = Field(5, ge=0, description="so many of the highest validation accuracy")
+    keep_last: int = Field(0, ge=0, description="so many of the latest epochs")
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if not self.keep_best + self.keep_last:
+            raise PydanticCustomError(
+                "keeps_nothing", "such that keep_best or keep_last is 1 or more"
+            )
+        return self
 
 
 class Recipe(Section):
@@ -141,12 +189,14 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
 
 
 def _find(name_or_path: str) -> Path:
+    # A recipe in a folder can be called by its bare name too.
+    shipped = {Path(name).name: name for name in names()} | {name: name for name in names()}
     path = (
-        Path(name_or_path).expanduser()
-        if name_or_path.endswith(".toml")
-        else RECIPES_FOLDER / f"{name_or_path}.toml"
+        RECIPES_FOLDER / f"{shipped[name_or_path]}.toml"
+        if name_or_path in shipped
+        else Path(name_or_path).expanduser()
     )
-    if not path.is_file():
+    if path.suffix != ".toml" or not path.is_file():
         raise PipelineError(
             f"RECIPE is {name_or_path!r}, which is neither a recipe nor a file; use one of "
             f"{', '.join(names())}, or the path of a .toml file"

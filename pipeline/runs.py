@@ -36,10 +36,15 @@ class Checkpoint(BaseModel):
 
 
 class Member(BaseModel):
-    """One trained network of a run; `epochs` counts those trained, `seconds` is wall time."""
+    """One trained network of a run; `epochs` counts those trained, `seconds` is wall time.
+
+    `parameters` counts the network's weights, those that are not trained too; 0 in the records of
+    earlier versions.
+    """
 
     index: int
     seed: int
+    parameters: int = 0
     epochs: int
     seconds: float
     checkpoints: list[Checkpoint]
@@ -48,13 +53,19 @@ class Member(BaseModel):
 class Scores(BaseModel):
     """What the ensemble scores on the validation rows: shares in [0, 1], log loss in nats.
 
-    `interval` is the Wilson 95 % interval of the accuracy.
+    `interval` is the Wilson 95 % interval of the accuracy. The test accuracy and its interval are
+    there where the source publishes its test labels. `training_accuracy`, on the training rows as
+    they are, without warps or dropout, is there once `make baselines` has asked for it.
     """
 
     validation_accuracy: float
     validation_rows: int
     interval: tuple[float, float]
     log_loss: float
+    test_accuracy: float | None = None
+    test_rows: int = 0
+    test_interval: tuple[float, float] | None = None
+    training_accuracy: float | None = None
 
 
 class Record(BaseModel):

@@ -45,6 +45,18 @@ def accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> f
     return float(metrics.accuracy_score(labels, predictions))
 
 
+def accuracy_with_interval(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating]
+) -> tuple[float, Interval]:
+    """Return the accuracy of the likeliest digits, in [0, 1], with its Wilson 95 % interval.
+
+    `labels` is integers [n] in 0..9, n > 0; `probabilities` is floats [n, 10].
+    """
+    predictions = probabilities.argmax(axis=1)
+    share = accuracy(labels, predictions)
+    return share, wilson_interval(int((predictions == labels).sum()), len(labels))
+
+
 def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
     """Return the interval for the true share of right answers, given `correct` out of `n`.
 

@@ -1,4 +1,4 @@
-"""What `SOURCE` means: Kaggle, the practice competition, or a folder of downloaded CSVs."""
+"""What `SOURCE` means: Kaggle, the practice competition, MNIST, or a folder of downloaded CSVs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,37 @@ class FolderCompetition:
         return []
 
 
+@dataclass(frozen=True)
+class MnistBenchmark:
+    """MNIST's own 60,000 and 10,000 digits. Its test labels are public: nothing is submitted."""
+
+    folder: Path
+    name: str = "mnist"
+
+    def fetch(self) -> DataFiles:
+        """Say where MNIST's files lie; they come with the repository."""
+        train, test = (f"{part}-images-idx3-ubyte.gz" for part in ("train", "t10k"))
+        return DataFiles(self.folder / train, self.folder / test, form="idx")
+
+    def check_ready(self) -> None:
+        """Raise PipelineError: nothing can be submitted."""
+        raise PipelineError(NOT_SUBMITTED)
+
+    def submit(self, csv: Path, message: str, token: str) -> Entry:
+        """Raise PipelineError: nothing can be submitted."""
+        raise PipelineError(NOT_SUBMITTED)
+
+    def submissions(self) -> list[Entry]:
+        """Return none: a benchmark keeps no list."""
+        return []
+
+
+NOT_SUBMITTED = (
+    "SOURCE is mnist, whose test labels are public, so there is nothing to submit; make ensemble "
+    "trains and prints the test accuracy, and SOURCE=practice or SOURCE=kaggle take submissions"
+)
+
+
 def upload_by_hand(csv: Path) -> str:
     """Return how a person uploads `csv`."""
     return (
@@ -54,9 +85,9 @@ def upload_by_hand(csv: Path) -> str:
 def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -> Competition:
     """Return the competition that `source` names, and tell the person which one it is.
 
-    `source` is "auto", "kaggle", "practice" or a folder; "auto" means Kaggle where credentials
-    are found, else practice. `practice_seed` picks the permutation of the practice competition;
-    each has its own folder. Raises PipelineError for any other word.
+    `source` is "auto", "kaggle", "practice", "mnist" or a folder; "auto" means Kaggle where
+    credentials are found, else practice. `practice_seed` picks the permutation of the practice
+    competition; each has its own folder. Raises PipelineError for any other word.
     """
     if source == "auto":
         return _automatic(practice_seed, data_folder, report)
@@ -66,13 +97,16 @@ def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -
     if source == "practice":
         report(f"source: the practice competition (PRACTICE_SEED={practice_seed})")
         return _practice(practice_seed, data_folder)
+    if source == "mnist":
+        report("source: MNIST, 60,000 labelled digits and 10,000 to test on")
+        return MnistBenchmark(MNIST_FOLDER)
     folder = Path(source).expanduser()
     if folder.is_dir():
         report(f"source: the folder {folder}")
         return FolderCompetition(folder)
     raise PipelineError(
-        f"SOURCE is {source!r}; it must be auto, kaggle, practice, or a folder with train.csv and "
-        "test.csv"
+        f"SOURCE is {source!r}; it must be auto, kaggle, practice, mnist, or a folder with "
+        "train.csv and test.csv"
     )
 
 

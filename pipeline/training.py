@@ -16,12 +16,14 @@ import tensorflow as tf
 from pipeline import networks
 from pipeline.augment import ENGINES, Engine
 from pipeline.callbacks import (
-    BestCheckpoints,
     FiniteLoss,
     HistoryFile,
+    KeptCheckpoints,
+    LearningRate,
     MemberRecord,
     ProgressReport,
 )
+from pipeline.compiling import compile_network
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
 from pipeline.fast_layers import accelerate
@@ -55,10 +57,12 @@ def train_member(
     come at the end of every epoch, so that nothing is lost if the process ends. Raises
     PipelineError for an unknown network, too little memory, or a loss that is infinite or NaN.
     """
+    keras.utils.clear_session()  # lets go of a network trained before in this process
     keras.utils.set_random_seed(_seed(recipe.seed, index))
-    plain = networks.build(recipe.network.name, recipe.network.dropout)
+    chosen = recipe.network
+    plain = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
     network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
-    checkpoints = BestCheckpoints(folder / "checkpoints", plain, recipe.checkpoints.keep_best)
+    checkpoints = KeptCheckpoints(folder / "checkpoints", plain, recipe.checkpoints)
     steps = math.ceil(len(training.labels) / recipe.training.batch_size)
     with (
         MemberProgress(report, recipe.training.epochs, steps) as progress,
@@ -71,10 +75,11 @@ def train_member(
             validation_data=validation_dataset(validation),
             callbacks=[
                 FiniteLoss(),
+                LearningRate(),
                 *_schedule(recipe),
                 checkpoints,
                 HistoryFile(folder / "history.csv"),
-                MemberRecord(index, recipe.seed, checkpoints, keep),
+                MemberRecord(index, recipe.seed, plain.count_params(), checkpoints, keep),
                 ProgressReport(progress),
             ],
             shuffle=False,
@@ -91,21 +96,6 @@ def _memory_failures(recipe: Recipe) -> Iterator[None]:
             f"training.batch_size is {recipe.training.batch_size}, for which this device has too "
             'little memory; lower it (SET="training.batch_size=32")'
         ) from None
-
-
-def compile_network(network: keras.Model, recipe: Recipe, xla: bool) -> keras.Model:
-    """Compile with the recipe's Adam, sparse cross-entropy and accuracy, and return the network."""
-    optimizer = keras.optimizers.Adam(recipe.training.learning_rate)
-    if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
-        # Keras does this by itself only for a model that has the policy, not just its layers.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    network.compile(
-        optimizer=optimizer,
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=xla,
-    )
-    return network
 
 
 def training_dataset(
@@ -167,22 +157,29 @@ def _without_autotune(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    return [
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_accuracy",
-            mode="max",
-            patience=recipe.reduce_on_plateau.patience,
-            factor=recipe.reduce_on_plateau.factor,
-            min_lr=recipe.reduce_on_plateau.min_learning_rate,
-        ),
-        keras.callbacks.EarlyStopping(
-            monitor="val_loss",
-            mode="min",
-            min_delta=recipe.early_stopping.min_delta,
-            patience=recipe.early_stopping.patience,
-            restore_best_weights=True,
-        ),
-    ]
+    plateau, stopping = recipe.reduce_on_plateau, recipe.early_stopping
+    callbacks: list[keras.callbacks.Callback] = []
+    if plateau.enabled:
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor="val_accuracy",
+                mode="max",
+                patience=plateau.patience,
+                factor=plateau.factor,
+                min_lr=plateau.min_learning_rate,
+            )
+        )
+    if stopping.enabled:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss",
+                mode="min",
+                min_delta=stopping.min_delta,
+                patience=stopping.patience,
+                restore_best_weights=True,
+            )
+        )
+    return callbacks
 
 
 def _seed(seed: int, member: int) -> int:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline import mnist
 from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
-from pipeline.practice import data, mnist
+from pipeline.practice import data
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.sources import MNIST_FOLDER
 

@@ -9,19 +9,59 @@ from pipeline import networks
 from pipeline.errors import PipelineError
 from pipeline.fast_layers import FusedBatchNormalization, accelerate
 
-PARAMETERS = {"bn_cnn": (742_858, 741_962), "small_cnn": (61_578, 61_226)}
+PARAMETERS = {
+    "bn_cnn": (742_858, 741_962),
+    "small_cnn": (61_578, 61_226),
+    "mlp_256": (203_530, 203_530),
+    "mlp_1000": (795_010, 795_010),
+    "mlp_1000_dropout": (795_010, 795_010),
+    "mlp_1000x2_dropout": (1_796_010, 1_796_010),
+    "mlp_512_128": (468_874, 468_874),
+    "mlp_50": (39_760, 39_760),
+    "cnn_32_16": (301_274, 301_274),
+    "cnn_16_36": (242_062, 242_062),
+    "cnn_mse_sgd": (325_282, 325_282),
+    "lstm_50": (16_310, 16_310),
+    "lstm_128x2": (213_258, 213_258),
+}
+"""All parameters and the trained ones, as the tutorials give them or the layers make them."""
+
+DROPOUT_RATES = {
+    "bn_cnn": ["dropout"],
+    "small_cnn": ["dropout"],
+    "mlp_1000_dropout": ["dropout"],
+    "mlp_1000x2_dropout": ["dropout"] * 2,
+    "mlp_512_128": ["dropout"] * 2,
+    "cnn_32_16": ["convolution_dropout"] * 2 + ["dropout"],
+    "cnn_16_36": ["convolution_dropout", "dropout"],
+}
+"""The recipe's key for every dropout layer, in order; the other networks have none."""
 
 
 @pytest.mark.parametrize("name", networks.names())
 def test_parameter_counts(name: str) -> None:
-    network = networks.build(name, 0.3)
+    network = networks.build(name)
     trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
     assert (network.count_params(), trainable) == PARAMETERS[name]
     assert network.output_shape == (None, 10)
+    assert network.layers[-1].activation is keras.activations.softmax
+
+
+@pytest.mark.parametrize("name", networks.names())
+def test_dropout_layers_take_the_rates_of_the_recipe(name: str) -> None:
+    keys = DROPOUT_RATES.get(name, [])
+    given = {"dropout": 0.41, "convolution_dropout": 0.17}
+    network = networks.build(name, {key: given[key] for key in set(keys)})
+    found = [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)]
+    assert found == [given[key] for key in keys]
+    for key in given.keys() - set(keys):
+        with pytest.raises(PipelineError, match=rf"network.{key} is .*but {name} has no such"):
+            networks.check(name, {key: given[key]})
 
 
 def test_bn_cnn_is_the_notebooks_network_to_the_layer() -> None:
-    layers = [type(layer).__name__ for layer in networks.build("bn_cnn", 0.3).layers]
+    network = networks.build("bn_cnn")
+    layers = [type(layer).__name__ for layer in network.layers]
     block = ["BatchNormalization", "Activation"]
     assert layers == [
         *["Conv2D", *block, "MaxPooling2D"],
@@ -29,16 +69,29 @@ def test_bn_cnn_is_the_notebooks_network_to_the_layer() -> None:
         *["Conv2D", "Activation", "MaxPooling2D"],
         *["Flatten", "Dense", *block, "Dropout", "Dense"],
     ]
+    assert network.layers[-2].rate == 0.3
+
+
+def test_pixels_can_reach_the_first_layer_as_they_are_in_the_files() -> None:
+    pixels = np.arange(784, dtype=np.uint8).reshape(1, 28, 28, 1)
+    network = networks.build("cnn_mse_sgd", pixels=255.0)
+    seen = network.layers[0](networks.scale(pixels))
+    np.testing.assert_array_equal(seen, pixels.astype(np.float32))
+    assert network.count_params() == PARAMETERS["cnn_mse_sgd"][0]
+    plain = networks.build("cnn_mse_sgd")
+    assert type(plain.layers[0]) is keras.layers.Conv2D
 
 
 def test_a_name_taken_twice_raises() -> None:
     with pytest.raises(ValueError, match="'bn_cnn' is registered already"):
-        networks.register("bn_cnn")(networks.bn_cnn)
+        networks.register("bn_cnn")(networks.competition.bn_cnn)
 
 
 def test_an_unknown_name_lists_those_that_exist() -> None:
-    with pytest.raises(PipelineError, match=r"'bn' ?; it must be one of bn_cnn, small_cnn"):
-        networks.build("bn", 0.3)
+    with pytest.raises(
+        PipelineError, match=r"'bn' ?; it must be one of bn_cnn, cnn_16_36, .*mlp_256"
+    ):
+        networks.build("bn")
 
 
 @pytest.mark.parametrize("shape", [(32, 14, 14, 8), (32, 16)])
@@ -68,7 +121,7 @@ def test_fused_batch_normalization_trains_as_kerass_own(shape: tuple[int, ...]) 
 def test_accelerated_networks_have_the_same_weights_and_predict_alike(
     name: str, precision: str
 ) -> None:
-    plain = networks.build(name, 0.3)
+    plain = networks.build(name)
     fast = accelerate(plain, precision)
     images = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
     kinds = [type(layer) for layer in fast.layers]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import digits, files, submission
+from pipeline import digits, files, mnist, submission
 from pipeline.errors import PipelineError
-from pipeline.practice import data, listing, mnist, scorer
+from pipeline.practice import data, listing, scorer
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.sources import MNIST_FOLDER
 

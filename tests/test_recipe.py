@@ -25,12 +25,17 @@ def test_default_recipe_holds_the_notebooks_values() -> None:
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_every_recipe_that_ships_is_valid(name: str) -> None:
-    assert recipe.load(name).name == name
+    assert recipe.load(name).name == Path(name).name
 
 
 def test_set_and_seed_change_the_recipe() -> None:
     made = recipe.load("quick", "training.epochs=3 augmentation.engine=keras seed=4", seed=7)
     assert (made.training.epochs, made.augmentation.engine, made.seed) == (3, "keras", 7)
+
+
+def test_a_recipe_in_a_folder_is_found_by_its_bare_name_too() -> None:
+    assert recipe.load("mlp_256") == recipe.load("seeds/mlp_256")
+    assert recipe.load("mlp_256").network.name == "mlp_256"
 
 
 def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
@@ -51,11 +56,12 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         ("training.epochs=many", "training.epochs is 'many'; it must be a valid integer"),
         ("training.epochs=2.5", "training.epochs is 2.5; it must be a valid integer"),
         ("augmentation.zoom_range=1.0", "zoom_range is 1.0; it must be less than 1"),
-        ("augmentation.engine=gpu", "engine is 'gpu'; it must be 'warp' or 'keras'"),
+        ("augmentation.engine=gpu", "engine is 'gpu'; it must be 'warp', 'keras' or 'none'"),
         ("training.epochs", "SET holds 'training.epochs'; each word must be key=value"),
         ("seed.x=1", "seed is a value and has no keys"),
         ("seed='1", "No closing quotation"),
         ("name=mine", "unknown key name; a recipe is named after its file"),
+        ("checkpoints.keep_best=0", "it must be such that keep_best or keep_last is 1 or more"),
         ("training.learning_rate=inf", "training.learning_rate is inf; it must be a finite"),
     ],
 )

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
+from pipeline import mnist
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
-from pipeline.practice import mnist
 from pipeline.sources import MNIST_FOLDER
 from pipeline.split import DUPLICATE_COLUMNS, Split, exact_duplicates, hold_out
 

@@ -13,14 +13,14 @@ import tensorflow as tf
 
 from pipeline import networks, recipe
 from pipeline.augment import ENGINES
+from pipeline.callbacks import KeptCheckpoints
 from pipeline.digits import Digits
 from pipeline.ensemble import predict
 from pipeline.errors import PipelineError
-from pipeline.fast_layers import accelerate
 from pipeline.hardware import Hardware, prepare
 from pipeline.recipe import Recipe
 from pipeline.runs import Member
-from pipeline.training import compile_network, epoch_plan, train_member, training_dataset
+from pipeline.training import epoch_plan, train_member, training_dataset
 
 SMALL = recipe.load(
     "quick",
@@ -103,15 +103,64 @@ def test_a_member_leaves_its_best_epochs_and_its_history(
     assert all(type(layer).__module__.startswith("keras.") for layer in network.layers)
 
 
-@pytest.mark.parametrize(
-    ("precision", "expected"),
-    [("mixed_float16", "LossScaleOptimizer"), ("mixed_bfloat16", "Adam"), ("float32", "Adam")],
-)
-def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
-    network = accelerate(networks.build("small_cnn", 0.2), precision)
-    optimizer = compile_network(network, SMALL, xla=False).optimizer
-    assert type(optimizer).__name__ == expected
-    assert float(optimizer.learning_rate) == pytest.approx(SMALL.training.learning_rate)
+def test_a_recipe_without_schedule_trains_all_epochs_and_keeps_the_last(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    settings = recipe.load(
+        "quick",
+        "training.epochs=3 training.optimizer=sgd training.learning_rate=0.05 "
+        "reduce_on_plateau.enabled=false reduce_on_plateau.patience=0 "
+        "early_stopping.enabled=false early_stopping.patience=0 early_stopping.min_delta=9 "
+        "checkpoints.keep_best=0 checkpoints.keep_last=2",
+    )
+    kept: list[Member] = []
+    train_member(settings, rows, validation, tmp_path, hardware(), silent, kept.append)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert list(history["epoch"]) == [1, 2, 3]
+    np.testing.assert_allclose(history["learning_rate"], 0.05, rtol=1e-6)
+    assert sorted(one.epoch for one in kept[-1].checkpoints) == [2, 3]
+    files = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert files == {one.file for one in kept[-1].checkpoints}
+    assert kept[-1].parameters == 61_578
+
+
+def test_the_best_and_the_last_epochs_are_kept_each_once(tmp_path: Path) -> None:
+    settings = recipe.CheckpointSettings(keep_best=2, keep_last=1)
+    network = networks.build("mlp_50")
+    network.compile()
+    checkpoints = KeptCheckpoints(tmp_path / "checkpoints", networks.build("mlp_50"), settings)
+    checkpoints.set_model(network)
+    found = []
+    for epoch, (accuracy, loss) in enumerate(
+        [(0.5, 1.0), (0.9, 0.4), (0.7, 0.6), (0.9, 0.3), (0.6, 0.7)]
+    ):
+        checkpoints.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+        checkpoints.remove_replaced()
+        found.append([one.epoch for one in checkpoints.kept])
+        files = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+        assert files == {one.file for one in checkpoints.kept}
+    assert found == [[1], [2, 1], [2, 3], [4, 2], [4, 2, 5]]
+
+
+def test_training_does_not_depend_on_what_was_trained_before(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    settings = recipe.load("mlp_1000_dropout", "training.epochs=1 training.batch_size=50")
+    other = recipe.load("mlp_50", "training.epochs=1 training.batch_size=50")
+    histories = []
+    for number, one in enumerate([settings, other, settings]):
+        folder = tmp_path / str(number)
+        train_member(one, rows, validation, folder, hardware(one), silent, lambda _: None)
+        histories.append(pd.read_csv(folder / "history.csv").drop(columns="seconds"))
+    pd.testing.assert_frame_equal(histories[0], histories[2])
+
+
+def test_without_warps_the_digits_are_as_they_are(rows: Digits) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=1 training.batch_size=520")
+    ((images, labels),) = list(training_dataset(settings, rows, member=0))
+    order, _ = epoch_plan(ENGINES["none"]({}), 520, seed=0, member=0, epoch=0)
+    np.testing.assert_array_equal(images, rows.images[order] / np.float32(255))
+    np.testing.assert_array_equal(labels, rows.labels[order])
 
 
 def test_an_infinite_loss_ends_training_and_keeps_nothing_of_it(

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from pipeline import files
+from pipeline import files, mnist
 from pipeline.competition import TEST_ROWS, TRAIN_ROWS
-from pipeline.practice import mnist, scorer
+from pipeline.practice import scorer
 
 _CHUNK_ROWS = 2_000  # rows formatted at a time: 6 MB of text cells
 _BYTE_VALUES = range(256)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import digits, sources
-from pipeline.competition import TEST_ROWS, TRAIN_ROWS, Competition, DataFiles
+from pipeline import dataset, sources
+from pipeline.competition import Competition, DataFiles
+from pipeline.dataset import Dataset
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
@@ -69,19 +70,9 @@ class Context:
         return self.competition.fetch()
 
     @cached_property
-    def data_fingerprint(self) -> str:
-        """What identifies the bytes of train.csv and test.csv."""
-        return digits.fingerprint(self.files.train, self.files.test)
-
-    @cached_property
-    def training_digits(self) -> Digits:
-        """The labelled rows, every cell checked."""
-        return digits.read_train(self.files.train, TRAIN_ROWS if self.files.real else None)
-
-    @cached_property
-    def test_images(self) -> NDArray[np.uint8]:
-        """The unlabelled images, uint8 [n, 28, 28, 1], every cell checked."""
-        return digits.read_test(self.files.test, TEST_ROWS if self.files.real else None)
+    def dataset(self) -> Dataset:
+        """The digits in those files."""
+        return dataset.read(self.files)
 
     @cached_property
     def split(self) -> Split:
@@ -111,17 +102,19 @@ class Context:
         return split
 
     def _split_path(self, fraction: float, seed: int) -> Path:
-        return self.data_folder / "splits" / f"{self.data_fingerprint[:12]}-{fraction}-{seed}.npz"
+        return (
+            self.data_folder / "splits" / f"{self.dataset.fingerprint[:12]}-{fraction}-{seed}.npz"
+        )
 
     def _hold_out(self, fraction: float, seed: int) -> Split:
         """Read a split back, or make it where it is not there or damaged."""
         path = self._split_path(fraction, seed)
         if path.exists():
             try:
-                return Split.load(path, self.data_fingerprint)
+                return Split.load(path, self.dataset.fingerprint)
             except PipelineError as error:
                 self.report(f"{error}: splitting again")
-        split = hold_out(self.training_digits.labels, fraction, seed, self.data_fingerprint)
+        split = hold_out(self.dataset.labelled.labels, fraction, seed, self.dataset.fingerprint)
         split.save(path)
         return split
 

@@ -7,10 +7,11 @@ from pipeline.stages.context import Context
 
 
 def data(context: Context) -> DataFiles:
-    """Fetch the competition's files and check every cell of them. Raises PipelineError."""
-    labelled, unlabelled, files = context.training_digits, context.test_images, context.files
-    context.report(f"{files.train}: {len(labelled.labels):,} labelled rows, every cell checked")
-    context.report(f"{files.test}: {len(unlabelled):,} rows to predict, every cell checked")
+    """Fetch the competition's files and check them, cell by cell or sum. Raises PipelineError."""
+    files, found = context.files, context.dataset
+    checked = "checksum right" if files.form == "idx" else "every cell checked"
+    context.report(f"{files.train}: {len(found.labelled.labels):,} labelled rows, {checked}")
+    context.report(f"{files.test}: {len(found.test_images):,} rows to predict, {checked}")
     return files
 
 
@@ -25,14 +26,14 @@ def split(context: Context) -> Split:
         f"split {made.fingerprint[:12]}: {len(made.train_rows):,} training and "
         f"{len(made.validation_rows):,} validation rows, stratified, in {context.split_path}"
     )
-    table = exact_duplicates(context.training_digits, context.test_images)
-    name = f"{context.data_fingerprint[:12]}-duplicates.csv"
+    table = exact_duplicates(context.dataset.labelled, context.dataset.test_images)
+    name = f"{context.dataset.fingerprint[:12]}-duplicates.csv"
     path = context.split_path.with_name(name)
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
     within = int((table["kind"] == "train").sum())
     context.report(
-        f"exact duplicates: {within} within train.csv, {len(table) - within} between train.csv "
-        f"and test.csv, listed in {path}"
+        f"exact duplicates: {within} within the labelled rows, {len(table) - within} between them "
+        f"and the rows to predict, listed in {path}"
     )
     return made

@@ -36,6 +36,7 @@ def _scored(context: Context, run: Run, again: bool = False) -> Run:
         _average(context, run, parents)
     else:
         _predict(context, run)
+    _report_test(context, run)
     return run
 
 
@@ -45,11 +46,11 @@ def _check(context: Context, run: Run) -> None:
             f"run {run.id} is still being trained by process {run.record.process} on "
             f"{run.record.host}; wait for it, or end it with Ctrl-C"
         )
-    if run.record.data_fingerprint != context.data_fingerprint:
+    if run.record.data_fingerprint != context.dataset.fingerprint:
         raise PipelineError(
             f"run {run.id} was trained on other data ({run.record.source}, "
             f"{run.record.data_fingerprint[:12]}) than SOURCE holds "
-            f"({context.data_fingerprint[:12]}); give the SOURCE and PRACTICE_SEED of the run"
+            f"({context.dataset.fingerprint[:12]}); give the SOURCE and PRACTICE_SEED of the run"
         )
 
 
@@ -58,7 +59,7 @@ def _predict(context: Context, run: Run) -> None:
     rows = context.split_of(run).validation_rows
     averaging = _import_averaging()
     started = time.perf_counter()
-    parts = [context.training_digits.images[rows], context.test_images]
+    parts = [context.dataset.labelled.images[rows], context.dataset.test_images]
     validation, test = averaging.predict(run.checkpoint_paths(), parts, context.report)
     run.record.timings["ensemble_seconds"] = round(time.perf_counter() - started, 1)
     _finish(context, run, rows, validation, test)
@@ -120,20 +121,55 @@ def _finish(
     # SciPy, scikit-learn and seaborn take seconds to import, and a scored run needs none of them.
     from pipeline import pictures, scores
 
-    labelled = select(context.training_digits, rows)
+    labelled, test_labels = select(context.dataset.labelled, rows), context.dataset.test_labels
     run.save_arrays("validation", rows=rows, labels=labelled.labels, probabilities=validation)
-    run.save_arrays("test", rows=np.arange(len(test)), probabilities=test)
+    known = {} if test_labels is None else {"labels": test_labels}
+    run.save_arrays("test", rows=np.arange(len(test)), **known, probabilities=test)
     pictures.draw(run, rows, labelled, validation)
-    predictions = validation.argmax(axis=1)
-    interval = scores.wilson_interval(int((predictions == labelled.labels).sum()), len(rows))
+    accuracy, interval = scores.accuracy_with_interval(labelled.labels, validation)
     run.record.scores = Scores(
-        validation_accuracy=scores.accuracy(labelled.labels, predictions),
+        validation_accuracy=accuracy,
         validation_rows=len(rows),
-        interval=(interval.low, interval.high),
+        interval=interval,
         log_loss=scores.log_loss(labelled.labels, validation),
     )
+    if test_labels is not None:
+        accuracy, interval = scores.accuracy_with_interval(test_labels, test)
+        run.record.scores.test_accuracy, run.record.scores.test_interval = accuracy, interval
+        run.record.scores.test_rows = len(test)
     run.save()
     context.report(
         f"run {run.id}: validation accuracy {run.record.scores.validation_accuracy:.5f} on "
         f"{len(rows):,} rows, {run.record.checkpoint_count} checkpoints averaged"
     )
+
+
+def _report_test(context: Context, run: Run) -> None:
+    """Tell the test accuracy of a run whose source publishes its test labels."""
+    scores = run.record.scores
+    if scores and scores.test_accuracy is not None and scores.test_interval:
+        low, high = scores.test_interval
+        context.report(
+            f"run {run.id}: test accuracy {scores.test_accuracy:.5f} on {scores.test_rows:,} rows "
+            f"(95 % interval {low:.5f} to {high:.5f})"
+        )
+
+
+def training_accuracy(context: Context, run: Run) -> float:
+    """Return the accuracy of the run's ensemble on its own training rows, in [0, 1].
+
+    The rows are taken as they are, without warps or dropout. The figure is kept in the record.
+    Raises PipelineError.
+    """
+    from pipeline import scores
+
+    run = _scored(context, run)
+    kept = run.record.scores
+    assert kept is not None, "_scored scores the run"
+    if kept.training_accuracy is None:
+        rows = select(context.dataset.labelled, context.split_of(run).train_rows)
+        averaging = _import_averaging()
+        (found,) = averaging.predict(run.checkpoint_paths(), [rows.images], context.report)
+        kept.training_accuracy = scores.accuracy(rows.labels, found.argmax(axis=1))
+        run.save()
+    return kept.training_accuracy

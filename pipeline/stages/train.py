@@ -29,7 +29,7 @@ def _describe(context: Context) -> Record:
     identity = provenance.identity(
         {
             "recipe": settings,
-            "data": context.data_fingerprint,
+            "data": context.dataset.fingerprint,
             "split": context.split.fingerprint,
             "code": code,
             "versions": versions,
@@ -45,7 +45,7 @@ def _describe(context: Context) -> Record:
         seed=recipe.seed,
         source=str(Path(request.source).resolve()) if name == "folder" else name,
         practice_seed=request.practice_seed,
-        data_fingerprint=context.data_fingerprint,
+        data_fingerprint=context.dataset.fingerprint,
         split_fingerprint=context.split.fingerprint,
         code_fingerprint=code,
         versions=versions,
@@ -55,14 +55,14 @@ def _describe(context: Context) -> Record:
 
 def _train(context: Context, record: Record) -> Run:
     recipe, split = context.request.recipe, context.split
-    training_digits = select(context.training_digits, split.train_rows)
-    validation_digits = select(context.training_digits, split.validation_rows)
+    training_digits = select(context.dataset.labelled, split.train_rows)
+    validation_digits = select(context.dataset.labelled, split.validation_rows)
 
     # TensorFlow takes seconds to import; a command that finds its run trained must not wait.
     with quiet.startup():
         from pipeline import hardware, networks, training
 
-    networks.check(recipe.network.name)
+    networks.check(recipe.network.name, recipe.network.rates)
     found = hardware.prepare(recipe.training)
     record.hardware = found.record()
     run = context.store.create(record)

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import files, provenance, quiet, recipe
+from pipeline import files, mnist, provenance, quiet, recipe
 from pipeline.digits import Digits
-from pipeline.practice import mnist
 from pipeline.sources import MNIST_FOLDER
 
 with quiet.startup():
-    from pipeline import fast_layers, hardware, networks, training
+    from pipeline import compiling, fast_layers, hardware, networks, training
     from tests.bench import notebook
 
 from tests.bench.timing import Result, interleave
@@ -48,8 +47,8 @@ def training_step(rows: Digits, scaled: NDArray[np.float32], precision: str) -> 
     settings = recipe.load("bn_cnn", f"training.precision={precision}")
     found = hardware.prepare(settings.training)
     plain = notebook.compiled_network()
-    accelerated = fast_layers.accelerate(networks.build("bn_cnn", 0.3), found.precision)
-    ours_network = training.compile_network(accelerated, settings, found.xla)
+    accelerated = fast_layers.accelerate(networks.build("bn_cnn"), found.precision)
+    ours_network = compiling.compile_network(accelerated, settings, found.xla)
 
     def peer() -> None:
         plain.fit(notebook.flow(scaled, rows.labels), epochs=1, verbose=0)

@@ -28,6 +28,6 @@ def flow(images: NDArray[np.float32], labels: NDArray[np.uint8]) -> keras.utils.
 
 def compiled_network() -> keras.Model:
     """The notebook's network and optimiser."""
-    network = networks.build("bn_cnn", 0.3)
+    network = networks.build("bn_cnn")
     network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return network

@@ -20,6 +20,9 @@ CHECKSUMS = {
 }
 """SHA-256 of each raw file."""
 
+TRAINING_ROWS = 60_000
+"""The digits that MNIST's authors train on; the other 10,000 are theirs to test on."""
+
 _IMAGES_HEADER = 16  # bytes: magic number, count, height, width
 _LABELS_HEADER = 8  # bytes: magic number, count
 

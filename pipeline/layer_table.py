@@ -1,0 +1,103 @@
+"""The layers of a network as a table: shapes, numbers of parameters, and how they come about."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+import pandas as pd
+from keras import layers
+
+COLUMNS = ("layer", "kind", "output_shape", "parameters", "formula")
+"""Columns of a layer table."""
+
+
+def layer_table(network: keras.Model) -> pd.DataFrame:
+    """Return one row per layer of a built network, in its order, with the columns `COLUMNS`.
+
+    `output_shape` is text without the batch, such as "28 x 28 x 64"; `parameters` is an integer,
+    as `count_params` gives it, of all weights, trained or not. `formula` is text with the numbers
+    filled in, whose value is `parameters`; "x" stands for times:
+
+    - convolution: (input channels x kernel area + 1) x filters, the 1 being the bias;
+    - dense: (inputs + 1) x units;
+    - batch normalization: 4 x channels, of which scale and shift are trained;
+    - LSTM: 4 gates x (inputs + units + 1) x units;
+    - other layers: the sizes of their weights, added up; empty without weights.
+
+    `network` is a Sequential or functional model. Raises ValueError if it has not been built.
+    """
+    if not network.built:
+        raise ValueError(f"the network {network.name} is not built; it has no shapes yet")
+    rows = [
+        (
+            layer.name,
+            type(layer).__name__,
+            _shape_text(layer.output),
+            layer.count_params(),
+            _formula(layer),
+        )
+        for layer in network.layers
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """Write a layer table as text for a terminal: aligned columns and a last line with the sum.
+
+    `table` is what `layer_table` returns.
+    """
+    total = f"{table['parameters'].sum():,}"
+    shown = table.assign(parameters=table["parameters"].map("{:,}".format))
+    lines = [
+        [column.replace("_", " ") for column in COLUMNS],
+        *shown[list(COLUMNS)].to_numpy().tolist(),
+        ["all layers", "", "", total, ""],
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(_line(cells, widths) for cells in lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Pad one line's cells to their columns' widths: numbers to the right, all else to the left."""
+    padded = [
+        cell.rjust(width) if column == "parameters" else cell.ljust(width)
+        for column, cell, width in zip(COLUMNS, cells, widths, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _formula(layer: layers.Layer) -> str:
+    """Return the text whose value is the number of the layer's weights; empty if it has none."""
+    if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D)):
+        *kernel, channels, filters = layer.kernel.shape
+        return _with_bias([channels, *kernel], filters, layer.use_bias)
+    if isinstance(layer, layers.Dense):
+        inputs, units = layer.kernel.shape
+        return _with_bias([inputs], units, layer.use_bias)
+    if isinstance(layer, layers.BatchNormalization):
+        channels = math.prod(layer.moving_mean.shape)
+        trained = f"({len(layer.trainable_weights)} x {channels} trained)"
+        return f"{len(layer.weights)} x {channels} {trained}"
+    if isinstance(layer, layers.LSTM):
+        inputs = layer.cell.kernel.shape[0]
+        bias = " + 1" if layer.use_bias else ""
+        return f"4 x ({inputs} + {layer.units}{bias}) x {layer.units}"
+    return " + ".join(_times(weight.shape) or "1" for weight in layer.weights)
+
+
+def _with_bias(inputs: Sequence[int], outputs: int, use_bias: bool) -> str:
+    """Return "(inputs + 1) x outputs", or "inputs x outputs" without a bias."""
+    if use_bias:
+        return f"({_times(inputs)} + 1) x {outputs}"
+    return _times([*inputs, outputs])
+
+
+def _times(numbers: Sequence[int]) -> str:
+    return " x ".join(str(number) for number in numbers)
+
+
+def _shape_text(output: object) -> str:
+    """Return the shape of a layer's output without the batch; several are parted by commas."""
+    return ", ".join(
+        _times(tensor.shape[1:]).replace("None", "any") for tensor in keras.tree.flatten(output)
+    )

@@ -1,0 +1,20 @@
+"""The networks by name: `networks.build("bn_cnn")` is a plain, uncompiled Keras model.
+
+Every network takes float32 images [n, 28, 28, 1] in [0, 1] and returns class probabilities
+[n, 10]. Importing this package enters them all in the registry.
+"""
+
+from pipeline.networks import competition, tutorials
+from pipeline.networks.registry import CLASSES, INPUT_SHAPE, build, check, names, register, scale
+
+__all__ = [
+    "CLASSES",
+    "INPUT_SHAPE",
+    "build",
+    "check",
+    "competition",
+    "names",
+    "register",
+    "scale",
+    "tutorials",
+]

@@ -1,0 +1,59 @@
+"""The stage `baselines`: every system of the seed tutorials, trained, scored and tabulated."""
+
+from pathlib import Path
+
+from pipeline import recipe as recipes
+from pipeline.baselines import BASELINES, Measurement, Row, as_markdown
+from pipeline.competition import TEST_ROWS
+from pipeline.files import write_text
+from pipeline.progress import Report
+from pipeline.stages.context import Context, Request
+from pipeline.stages.ensemble import ensemble, training_accuracy
+from pipeline.stages.submit import submit
+
+
+def baselines(root: Path, seeds: int, report: Report) -> list[Row]:
+    """Train what is not trained yet, with the seeds 0 to `seeds` - 1, and return the table.
+
+    The table is written to runs/baselines.md too, once all is measured. A run that is there
+    already is not trained again. Raises PipelineError.
+    """
+    rows = []
+    for number, baseline in enumerate(BASELINES, start=1):
+        measurements = []
+        for seed in range(seeds):
+            report(f"baseline {number} of {len(BASELINES)}: {baseline.recipe}, seed {seed}")
+            checked = recipes.load(baseline.recipe, seed=seed)
+            context = Context(root, Request(checked, baseline.source), report)
+            measurements.append(_measure(context))
+        rows.append(Row(baseline, measurements))
+    path = root / "runs" / "baselines.md"
+    write_text(path, as_markdown(rows))
+    report(f"wrote {path}")
+    return rows
+
+
+def _measure(context: Context) -> Measurement:
+    """Train and score the request's run, unless that is done, and gather its figures."""
+    if context.dataset.test_labels is None:
+        outcome = submit(context)
+        assert outcome.upload is not None, "baselines are measured where scores are given"
+        run, rows, test_accuracy = outcome.run, TEST_ROWS, outcome.upload.hidden_score
+    else:
+        run = ensemble(context)
+        rows = len(context.dataset.test_labels)
+        test_accuracy = run.record.scores.test_accuracy if run.record.scores else None
+    fitted = training_accuracy(context, run)
+    scores, (member, *_) = run.record.scores, run.record.members
+    assert scores is not None, "training_accuracy scores the run"
+    assert test_accuracy is not None, "the practice competition and MNIST both tell it"
+    return Measurement(
+        seed=run.record.seed,
+        test_accuracy=test_accuracy,
+        rows=rows,
+        training_accuracy=fitted,
+        validation_accuracy=scores.validation_accuracy,
+        parameters=member.parameters,
+        epochs=member.epochs,
+        seconds=member.seconds,
+    )

@@ -1,0 +1,179 @@
+"""The ways of looking at one run: each method returns a Figure, a table, or text.
+
+`make look` saves and prints what they return (stages/look.py); a notebook shows it as it is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline import plots, quiet, tables
+from pipeline.errors import PipelineError
+from pipeline.pictures import curves
+from pipeline.runs import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows that a run has predicted.
+
+    `name` says which ("validation" or "test"); `images` is uint8 [n, 28, 28, 1]; `row_ids`
+    integers [n], their row numbers in the source's file; `labels` integers [n] in 0..9, or None
+    where the source keeps them; `probabilities` float32 [n, 10].
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    row_ids: NDArray[np.int64]
+    labels: NDArray[np.uint8] | None
+    probabilities: NDArray[np.float32]
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """The likeliest digit of every row, int64 [n]."""
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+
+class Views:
+    """A run and the rows that it is looked at with.
+
+    A view raises PipelineError where it needs labels and the rows have none, or a network and the
+    run has none; and ValueError for a position, number or digit out of range. The views of the
+    network itself load the run's first checkpoint: the best one, or the last. They alone import
+    TensorFlow, which takes seconds.
+    """
+
+    def __init__(self, run: Run, rows: Rows) -> None:
+        self.run = run
+        self.rows = rows
+
+    def digits(self, start: int = 0, count: int = 25) -> Figure:
+        """Draw `count` digits from position `start` on, titled "label, prediction"."""
+        rows = self.rows
+        return plots.digit_grid(
+            rows.images,
+            rows.labels,
+            rows.predictions,
+            start,
+            count,
+            row_ids=rows.row_ids,
+            heading=self._heading,
+        )
+
+    def random_digits(self, count: int = 25, seed: int = 0) -> Figure:
+        """Draw `count` digits at random, the same for the same `seed`."""
+        rows = self.rows
+        count = min(count, len(rows.images))
+        chosen = np.random.default_rng(seed).choice(len(rows.images), count, replace=False)
+        return self._digits(chosen, f"{self._heading}\n{count} at random, seed {seed}")
+
+    def probabilities(self, start: int = 0, count: int = 9) -> Figure:
+        """Draw digits from position `start` on, each beside the bars of its ten probabilities."""
+        self._check_position(start)
+        rows = self.rows
+        chosen = slice(start, start + count)
+        return plots.probability_bars(
+            rows.images[chosen],
+            rows.probabilities[chosen],
+            None if rows.labels is None else rows.labels[chosen],
+            rows.row_ids[chosen],
+            heading=self._heading,
+        )
+
+    def curves(self, member: int = 0) -> Figure:
+        """Draw a member's training and validation accuracy and loss, and its learning rate."""
+        return curves(self.run, member)
+
+    def confusion(self) -> Figure:
+        """Draw the confusion table as a seaborn heatmap."""
+        return plots.confusion_heatmap(self._labels, self.rows.predictions, self._heading)
+
+    def crosstab(self) -> pd.DataFrame:
+        """Return the confusion table of pandas: true labels down, predictions across."""
+        return tables.crosstab(self._labels, self.rows.predictions)
+
+    def confused(self, true: int, predicted: int) -> pd.DataFrame:
+        """List the rows labelled `true` that were read as `predicted`, with both probabilities."""
+        found = self._confused(true, predicted)
+        chances = self.rows.probabilities[found]
+        return pd.DataFrame(
+            {
+                "row": self.rows.row_ids[found],
+                f"probability of {true}": chances[:, true],
+                f"probability of {predicted}": chances[:, predicted],
+            }
+        )
+
+    def confused_digits(self, true: int, predicted: int, count: int = 25) -> Figure:
+        """Draw the first `count` rows labelled `true` that were read as `predicted`."""
+        found = self._confused(true, predicted)
+        heading = f"{self._heading}\nlabel {true}, read as {predicted}: {len(found):,} rows"
+        return self._digits(found[:count], heading)
+
+    def most_confused(self) -> tuple[int, int]:
+        """Return the label and the wrong prediction that come together most often."""
+        counts = self.crosstab().to_numpy()[:-1, :-1]  # without the sums
+        np.fill_diagonal(counts, -1)
+        true, predicted = np.unravel_index(counts.argmax(), counts.shape)
+        return int(true), int(predicted)
+
+    def pixels(self, position: int = 0) -> str:
+        """Return the grey values of one digit as text, 28 lines."""
+        self._check_position(position)
+        return tables.pixel_text(self.rows.images[position])
+
+    def parameters(self) -> str:
+        """Return the network's layers as text, with parameter counts and the formula of each."""
+        with quiet.startup():
+            from pipeline.ensemble import load_checkpoint
+            from pipeline.layer_table import as_text, layer_table
+
+        return as_text(layer_table(load_checkpoint(self._checkpoint)))
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write the network as .keras, and as JSON and .weights.h5; see exports.export."""
+        with quiet.startup():
+            from pipeline.exports import export
+
+        return export(self._checkpoint, folder, self.rows.images[:500])
+
+    @property
+    def _heading(self) -> str:
+        return f"{self.run.id}, {self.rows.name} rows"
+
+    @property
+    def _labels(self) -> NDArray[np.uint8]:
+        if self.rows.labels is None:
+            raise PipelineError(
+                f"run {self.run.id}: the labels of the {self.rows.name} rows are not known "
+                f"({self.run.record.source} keeps them); use PART=validation"
+            )
+        return self.rows.labels
+
+    @property
+    def _checkpoint(self) -> Path:
+        parents = self.run.record.parents
+        if parents:
+            raise PipelineError(
+                f"run {self.run.id} averages {' and '.join(parents)} and has no network of its "
+                "own; look at one of them"
+            )
+        return self.run.checkpoint_paths()[0]
+
+    def _check_position(self, position: int) -> None:
+        last = len(self.rows.images) - 1
+        if not 0 <= position <= last:
+            raise ValueError(f"position {position} of the {self.rows.name} rows; 0 to {last} exist")
+
+    def _confused(self, true: int, predicted: int) -> NDArray[np.int64]:
+        return tables.confused(self._labels, self.rows.predictions, true, predicted)
+
+    def _digits(self, chosen: NDArray[np.int64], heading: str) -> Figure:
+        rows = self.rows
+        return plots.digits_by_row(
+            rows.images, chosen, rows.labels, rows.predictions, rows.row_ids, heading
+        )

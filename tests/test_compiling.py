@@ -1,0 +1,54 @@
+"""Losses and optimisers, held to Keras's own on the same digits."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline import networks, recipe
+from pipeline.compiling import LOSSES, OPTIMIZERS, compile_network, mean_squared_error
+from pipeline.digits import Digits
+from pipeline.fast_layers import accelerate
+
+
+def test_mean_squared_error_is_kerass_own_on_one_hot_labels(labelled: Digits) -> None:
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 800).astype(np.float32)
+    one_hot = keras.utils.to_categorical(labelled.labels, 10)
+    expected = keras.losses.MeanSquaredError()(one_hot, probabilities).numpy()
+    found = tf.reduce_mean(mean_squared_error(tf.constant(labelled.labels), probabilities)).numpy()
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
+    optimizer: str, loss: str, labelled: Digits
+) -> None:
+    settings = recipe.load(
+        "mlp_50",
+        f"training.optimizer={optimizer} training.loss={loss} training.learning_rate=0.02",
+    )
+    images = labelled.images.astype(np.float32) / 255
+    keras.utils.set_random_seed(3)
+    plain = networks.build("mlp_50")
+    ours = compile_network(accelerate(plain, "float32"), settings, xla=False)
+    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+    plain.compile(kinds[optimizer](0.02), loss=loss, metrics=["accuracy"])
+    for _ in range(3):
+        found = ours.train_on_batch(images, labelled.labels)
+        expected = plain.train_on_batch(images, keras.utils.to_categorical(labelled.labels, 10))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    for one, other in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("mixed_float16", "LossScaleOptimizer"), ("mixed_bfloat16", "Adam"), ("float32", "Adam")],
+)
+def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
+    settings = recipe.load("quick")
+    network = accelerate(networks.build("small_cnn"), precision)
+    optimizer = compile_network(network, settings, xla=False).optimizer
+    assert type(optimizer).__name__ == expected
+    assert float(optimizer.learning_rate) == pytest.approx(settings.training.learning_rate)

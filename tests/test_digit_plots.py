@@ -1,0 +1,286 @@
+"""The pictures of digits: that each stands with its own facts, legible and whole."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from pipeline import plots
+from pipeline.digits import Digits
+from tests.test_plots import check_nothing_is_cut_off
+
+BLUE, VERMILION = "#0072b2", "#d55e00"
+LONG = "20260102-030405-bn_cnn-0a1b2c: rows of the validation part, which no network has learnt"
+
+
+@pytest.fixture
+def probabilities(labelled: Digits) -> NDArray[np.float32]:
+    """Probabilities for 800 digits, 30 of which go to the next digit, ever more surely."""
+    found = np.full((800, 10), 0.01, dtype=np.float32)
+    found[np.arange(800), labelled.labels] = 0.91
+    rows = np.arange(30)
+    found[rows] = 0.01
+    found[rows, (labelled.labels[rows] + 1) % 10] = 0.5 + rows / 100
+    found[rows, labelled.labels[rows]] = 0.42 - rows / 100
+    return found
+
+
+@pytest.fixture
+def predictions(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def digits(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.images]
+
+
+def bar_charts(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.containers]
+
+
+def check_legible(figure: Figure) -> None:
+    """Check that nothing is cut off or covered, and that digits and letters are large enough.
+
+    Digits are an inch wide, text has 8 points.
+    """
+    check_nothing_is_cut_off(figure)
+    for axes in digits(figure):
+        assert min(axes.get_window_extent().size) >= 0.99 * figure.dpi
+    shown = [
+        text
+        for text in figure.findobj(Text)
+        if isinstance(text, Text) and text.get_visible() and text.get_text()
+    ]
+    assert min(float(text.get_fontsize()) for text in shown) >= 8
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
+    for (one, box), (other, other_box) in combinations(boxes, 2):
+        assert not box.overlaps(other_box), f"{one!r} covers {other!r}"
+
+
+def stands_out(axes: Axes) -> bool:
+    """Whether a digit is marked as wrong, by all three of colour, weight and frame."""
+    title = axes.title
+    marks = {
+        to_hex(title.get_color()) == VERMILION,
+        title.get_fontweight() == "bold",
+        axes.spines["left"].get_visible(),
+    }
+    assert len(marks) == 1
+    return marks.pop()
+
+
+@pytest.mark.parametrize(("start", "count"), [(29, 1), (20, 25), (0, 100)])
+def test_a_grid_shows_each_row_with_label_and_prediction(
+    labelled: Digits, predictions: NDArray[np.int64], start: int, count: int
+) -> None:
+    figure = plots.digit_grid(labelled.images, labelled.labels, predictions, start, count, LONG)
+    assert len(digits(figure)) == count
+    for row, axes in enumerate(digits(figure), start=start):
+        assert axes.get_title() == f"{labelled.labels[row]}, {predictions[row]}"
+        assert axes.get_xlabel() == f"row {row}"
+        np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
+        assert stands_out(axes) == (row < 30)
+    rows = "row 29 of 800" if count == 1 else f"rows {start} to {start + count - 1} of 800"
+    assert figure.get_suptitle().replace("\n", " ") == (
+        f"{LONG} {rows} above each digit: label, read as (wrong ones framed)"
+    )
+    check_legible(figure)
+
+
+def test_a_grid_says_only_what_is_known(labelled: Digits, predictions: NDArray[np.int64]) -> None:
+    images, labels = labelled.images, labelled.labels
+    by_label = plots.digit_grid(images, labels, None, 3, 2)
+    assert [axes.get_title() for axes in digits(by_label)] == [f"{labels[3]}", f"{labels[4]}"]
+    assert by_label.get_suptitle() == "rows 3 to 4 of 800\nabove each digit: label"
+    unlabelled = plots.digit_grid(images, None, predictions, 3, 26)
+    assert [axes.get_title() for axes in digits(unlabelled)] == [
+        f"read as {prediction}" for prediction in predictions[3:29]
+    ]
+    assert unlabelled.get_suptitle() == "rows 3 to 28 of 800"
+    unread = plots.digit_grid(images, None, None, 3, 2)
+    assert [axes.get_title() for axes in digits(unread)] == ["", ""]
+    for figure in (by_label, unlabelled, unread):
+        assert not any(stands_out(axes) for axes in digits(figure))
+        check_legible(figure)
+
+
+def test_a_grid_ends_with_the_rows(labelled: Digits) -> None:
+    figure = plots.digit_grid(labelled.images, labelled.labels, None, 793, 25)
+    names = [axes.get_xlabel() for axes in digits(figure)]
+    assert names == [f"row {row}" for row in range(793, 800)]
+    assert "rows 793 to 799 of 800" in figure.get_suptitle()
+    check_legible(figure)
+
+
+def test_a_grid_tells_positions_from_rows(labelled: Digits) -> None:
+    figure = plots.digit_grid(
+        labelled.images, labelled.labels, None, 5, 2, row_ids=np.arange(800)[::-1]
+    )
+    assert [axes.get_xlabel() for axes in digits(figure)] == ["row 794", "row 793"]
+    assert "positions 5 to 6 of 800" in figure.get_suptitle()
+    check_legible(figure)
+
+
+def test_rows_that_do_not_exist_are_refused(labelled: Digits) -> None:
+    images, labels = labelled.images, labelled.labels
+    with pytest.raises(ValueError, match="start is 800; 0 to 799 is needed"):
+        plots.digit_grid(images, labels, None, start=800)
+    with pytest.raises(ValueError, match="start is -1; 0 to 799 is needed"):
+        plots.digit_grid(images, labels, None, start=-1)
+    with pytest.raises(ValueError, match="count is 0; 1 to 400 is needed"):
+        plots.digit_grid(images, labels, None, count=0)
+    with pytest.raises(ValueError, match="count is 401; 1 to 400 is needed"):
+        plots.digit_grid(images, labels, None, count=401)
+    with pytest.raises(ValueError, match=r"chosen lies in 5\.\.800; 0\.\.799 is needed"):
+        plots.digits_by_row(images, np.array([5, 800]))
+    with pytest.raises(ValueError, match="0 digits are chosen; 1 to 400 are needed"):
+        plots.digits_by_row(images, np.array([], dtype=np.int64))
+
+
+def test_arrays_that_do_not_fit_a_grid_are_refused(labelled: Digits) -> None:
+    images, labels = labelled.images, labelled.labels
+    with pytest.raises(ValueError, match=r"predictions are uint8 \[799\]; integers \[800\]"):
+        plots.digit_grid(images, labels, labels[1:])
+    with pytest.raises(ValueError, match=r"labels lie in 1\.\.10; 0\.\.9 is needed"):
+        plots.digit_grid(images, labels + 1, None)
+    with pytest.raises(ValueError, match="images are float64"):
+        plots.digit_grid(images / 255, labels, None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="row ids are float64"):
+        plots.digits_by_row(images, np.array([5]), row_ids=np.linspace(0, 1, 800))  # type: ignore[arg-type]
+
+
+def test_chosen_digits_keep_their_order_and_names(
+    labelled: Digits, predictions: NDArray[np.int64]
+) -> None:
+    chosen = np.array([40, 7, 512])
+    figure = plots.digits_by_row(
+        labelled.images,
+        chosen,
+        labelled.labels,
+        predictions,
+        row_ids=np.arange(800) + 41_000,
+        heading="three digits",
+    )
+    assert [axes.get_xlabel() for axes in digits(figure)] == ["row 41040", "row 41007", "row 41512"]
+    for row, axes in zip(chosen, digits(figure), strict=True):
+        assert axes.get_title() == f"{labelled.labels[row]}, {predictions[row]}"
+        np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
+    assert [stands_out(axes) for axes in digits(figure)] == [False, True, False]
+    assert figure.get_suptitle().startswith("three digits\n")
+    check_legible(figure)
+
+
+def test_the_surest_mistakes_come_first(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    rows = np.arange(800) + 5000
+    figure = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 25
+    for place, axes in enumerate(shown):
+        row = 29 - place
+        label = labelled.labels[row]
+        assert axes.get_title() == (
+            f"row {5000 + row}: {label}\nread as {(label + 1) % 10} ({50 + row}.0%)"
+        )
+        np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
+    assert "25 of 30 mistakes in 800 images, surest first" in texts(figure)
+    check_nothing_is_cut_off(figure)
+
+
+def test_few_or_no_mistakes_are_drawn(labelled: Digits, probabilities: NDArray[np.float32]) -> None:
+    rows = np.arange(800)
+    few = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows, count=7)
+    assert sum(bool(axes.images) for axes in few.axes) == 7
+    check_nothing_is_cut_off(few)
+    right = np.eye(10, dtype=np.float32)[labelled.labels]
+    none = plots.worst_mistakes(labelled.images, labelled.labels, right, rows)
+    assert texts(none) == ["no mistakes in 800 images"]
+    check_nothing_is_cut_off(none)
+
+
+def test_arrays_of_unequal_length_are_refused(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    with pytest.raises(ValueError, match="800 images, but labels, row ids and probabilities"):
+        plots.worst_mistakes(
+            labelled.images, labelled.labels, probabilities[:-1], np.arange(800), count=1
+        )
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_bars_show_the_probabilities_and_what_is_wrong(
+    labelled: Digits, probabilities: NDArray[np.float32], count: int
+) -> None:
+    chosen = np.arange(29, 29 + count)  # the first is a mistake, the others are right
+    figure = plots.probability_bars(
+        labelled.images[chosen],
+        probabilities[chosen],
+        labelled.labels[chosen],
+        chosen + 41_000,
+        heading=LONG,
+    )
+    assert len(digits(figure)) == len(bar_charts(figure)) == count
+    for row, image, chart in zip(chosen, digits(figure), bar_charts(figure), strict=True):
+        np.testing.assert_array_equal(image.images[0].get_array(), labelled.images[row, :, :, 0])
+        bars = [bar for bar in chart.patches if isinstance(bar, Rectangle)]
+        np.testing.assert_array_equal([bar.get_height() for bar in bars], probabilities[row])
+        label = labelled.labels[row]
+        wrong = (label + 1) % 10 if row == 29 else None
+        special = {label: BLUE} | ({wrong: VERMILION} if row == 29 else {})
+        for digit, bar in enumerate(bars):
+            assert to_hex(bar.get_facecolor()) == special.get(digit, "#a6a6a6")
+            assert bool(bar.get_hatch()) == (digit == wrong)
+        assert [tick.get_text() for tick in chart.get_xticklabels()] == list("0123456789")
+        assert chart.get_ylim() == (0, 1)
+        said = f"read as {wrong} (79.0 %)" if row == 29 else f"read as {label} (91.0 %)"
+        assert f"row {41_000 + row}: label {label}, {said}" in texts(figure)
+    (legend,) = figure.legends
+    explained = [text.get_text() for text in legend.get_texts()]
+    assert explained == ["label", "read as, wrongly", "other digits"]
+    check_legible(figure)
+
+
+def test_bars_without_labels_mark_the_prediction(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    figure = plots.probability_bars(
+        labelled.images[28:32], probabilities[28:32], None, np.arange(28, 32)
+    )
+    for row, chart in enumerate(bar_charts(figure), start=28):
+        prediction = probabilities[row].argmax()
+        colours = [to_hex(bar.get_facecolor()) for bar in chart.patches]
+        assert colours[prediction] == "#1a1a1a"
+        assert colours.count("#a6a6a6") == 9
+        share = 100 * probabilities[row, prediction]
+        assert f"row {row}: read as {prediction} ({share:.1f} %)" in texts(figure)
+    (legend,) = figure.legends
+    explained = [text.get_text() for text in legend.get_texts()]
+    assert explained == ["what it was read as (label unknown)", "other digits"]
+    check_legible(figure)
+
+
+def test_bars_refuse_what_they_cannot_show(
+    labelled: Digits, probabilities: NDArray[np.float32]
+) -> None:
+    images, labels, rows = labelled.images, labelled.labels, np.arange(800)
+    with pytest.raises(ValueError, match="31 digits are given; 1 to 30 are needed"):
+        plots.probability_bars(images[:31], probabilities[:31], labels[:31], rows[:31])
+    with pytest.raises(ValueError, match=r"images are uint8 \[0, 28, 28, 1\]"):
+        plots.probability_bars(images[:0], probabilities[:0], labels[:0], rows[:0])
+    with pytest.raises(ValueError, match=r"probabilities have the shape \[2, 9\]; \[2, 10\]"):
+        plots.probability_bars(images[:2], probabilities[:2, :9], labels[:2], rows[:2])
+    with pytest.raises(ValueError, match=r"do not all lie in 0\.\.1"):
+        plots.probability_bars(images[:2], np.log(probabilities[:2]), labels[:2], rows[:2])
+    with pytest.raises(ValueError, match=r"row ids are int64 \[3\]; integers \[2\]"):
+        plots.probability_bars(images[:2], probabilities[:2], labels[:2], rows[:3])
