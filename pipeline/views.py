@@ -86,6 +86,7 @@ class Views:
 
     def curves(self, member: int = 0) -> Figure:
         """Draw a member's training and validation accuracy and loss, and its learning rate."""
+        self._check_single()
         return curves(self.run, member)
 
     def confusion(self) -> Figure:
@@ -156,18 +157,21 @@ class Views:
 
     @property
     def _checkpoint(self) -> Path:
+        self._check_single()
+        return self.run.checkpoint_paths()[0]
+
+    def _check_single(self) -> None:
         parents = self.run.record.parents
         if parents:
             raise PipelineError(
                 f"run {self.run.id} averages {' and '.join(parents)} and has no network of its "
                 "own; look at one of them"
             )
-        return self.run.checkpoint_paths()[0]
 
     def _check_position(self, position: int) -> None:
         last = len(self.rows.images) - 1
         if not 0 <= position <= last:
-            raise ValueError(f"position {position} of the {self.rows.name} rows; 0 to {last} exist")
+            raise ValueError(f"start is {position}; 0 to {last} is needed")
 
     def _confused(self, true: int, predicted: int) -> NDArray[np.int64]:
         return tables.confused(self._labels, self.rows.predictions, true, predicted)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -298,13 +299,49 @@ def test_a_folder_of_csvs_ends_with_how_to_upload(workspace: Workspace, small_di
     assert "https://www.kaggle.com/competitions/digit-recognizer/submit" in done.stdout
 
 
+def test_mnist_is_tested_and_looked_at_but_not_submitted(
+    workspace: Workspace, without_tensorflow: str
+) -> None:
+    variables: dict[str, Any] = {"SOURCE": "mnist", "RECIPE": "mlp_50", "SET": "training.epochs=1"}
+    done = workspace.run("ensemble", **variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "source: MNIST, 60,000 labelled digits and 10,000 to test on" in done.stdout
+    told = r"test accuracy (0\.8\d+) on 10,000 rows \(95 % interval"
+    (accuracy,) = re.findall(told, done.stdout)
+    run = workspace.only_run("mlp_50-s0-*")
+    stored = np.load(run / "test.npz")
+    found = accuracy_score(stored["labels"], stored["probabilities"].argmax(axis=1))
+    assert float(accuracy) == pytest.approx(found, abs=1e-5)
+    (group,) = [
+        group
+        for group in json.loads(workspace.run("compare", "--json").stdout)["groups"]
+        if group["source"] == "mnist"
+    ]
+    assert [row["test_accuracy"] for row in group["rows"]] == [found]
+    again = workspace.run("ensemble", PYTHONPATH=without_tensorflow, **variables)
+    assert re.findall(told, again.stdout) == [accuracy]
+    for command in ("submission", "submit"):
+        refused = workspace.run(command, PYTHONPATH=without_tensorflow, **variables)
+        assert refused.returncode == 1
+        assert re.fullmatch(r"error: SOURCE is mnist, .* nothing to submit; .*\n", refused.stderr)
+    looked = workspace.run("look", PYTHONPATH=without_tensorflow, RUN=run.name, VIEW="confusion")
+    assert looked.returncode == 0, looked.stderr
+    assert (run / "look" / "confusion.png").stat().st_size > 10_000
+    assert looked.stdout.splitlines()[-2].split()[-1] == "6000"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["submit", "--recipe", "nope"], "RECIPE is 'nope', which is neither a recipe nor a file"),
         (["train", "--set", "training.epochs=0"], "training.epochs is 0; it must be"),
-        (["train", "--source", "elsewhere"], "SOURCE is 'elsewhere'; it must be auto, kaggle,"),
+        (
+            ["train", "--source", "elsewhere"],
+            "SOURCE is 'elsewhere'; it must be auto, kaggle, practice, mnist,",
+        ),
         (["train", "--run", "quick"], "make train works on no finished run; leave RUN out"),
+        (["look", "--view", "digits"], "RUN is empty; make look draws a trained run"),
         (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
         (["submit", "--source", "kaggle"], "credentials"),
         (["train", "--set", "network.name=vgg"], "network.name is 'vgg'; it must be one of"),
@@ -331,7 +368,7 @@ def test_wrong_usage_exits_2(workspace: Workspace) -> None:
 
 
 def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensorflow: str) -> None:
-    for arguments in (["--help"], ["submit", "--help"], ["runs", "--json"]):
+    for arguments in (["--help"], ["submit", "--help"], ["look", "--help"], ["runs", "--json"]):
         assert workspace.run(*arguments, PYTHONPATH=without_tensorflow).returncode == 0
     secret = "KGAT_" + "x" * 32
     told = workspace.run("doctor", PYTHONPATH=without_tensorflow, KAGGLE_API_TOKEN=secret)
@@ -346,5 +383,5 @@ def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensor
 def test_make_help_lists_every_target_of_the_contract() -> None:
     told = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     stages = ["setup", "data", "split", "train", "ensemble", "submission", "submit", "compare"]
-    for target in [*stages, "bench", "doctor", "lint", "test", "clean"]:
+    for target in [*stages, "look", "baselines", "bench", "doctor", "lint", "test", "clean"]:
         assert f"  make {target} " in told.stdout

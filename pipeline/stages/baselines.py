@@ -1,9 +1,10 @@
 """The stage `baselines`: every system of the seed tutorials, trained, scored and tabulated."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import recipe as recipes
-from pipeline.baselines import BASELINES, Measurement, Row, as_markdown
+from pipeline.baselines import BASELINES, Baseline, Measurement, Row, as_markdown
 from pipeline.competition import TEST_ROWS
 from pipeline.files import write_text
 from pipeline.progress import Report
@@ -12,17 +13,20 @@ from pipeline.stages.ensemble import ensemble, training_accuracy
 from pipeline.stages.submit import submit
 
 
-def baselines(root: Path, seeds: int, report: Report) -> list[Row]:
+def baselines(
+    root: Path, seeds: int, report: Report, systems: Sequence[Baseline] = BASELINES
+) -> list[Row]:
     """Train what is not trained yet, with the seeds 0 to `seeds` - 1, and return the table.
 
-    The table is written to runs/baselines.md too, once all is measured. A run that is there
-    already is not trained again. Raises PipelineError.
+    `root` is the folder that holds data/, runs/ and submissions/. A run that is there already is
+    not trained again. Once all is measured, the table is written to runs/baselines.md too.
+    Raises PipelineError.
     """
     rows = []
-    for number, baseline in enumerate(BASELINES, start=1):
+    for number, baseline in enumerate(systems, start=1):
         measurements = []
         for seed in range(seeds):
-            report(f"baseline {number} of {len(BASELINES)}: {baseline.recipe}, seed {seed}")
+            report(f"baseline {number} of {len(systems)}: {baseline.recipe}, seed {seed}")
             checked = recipes.load(baseline.recipe, seed=seed)
             context = Context(root, Request(checked, baseline.source), report)
             measurements.append(_measure(context))

@@ -193,7 +193,7 @@ def _show(
     try:
         shown = view(views, wanted)
     except ValueError as error:
-        raise PipelineError(f"START, COUNT, TRUE or PREDICTED do not fit: {error}") from None
+        raise PipelineError(f"{error}; change START or COUNT") from None
     for line in shown.lines:
         context.report(line)
     from pipeline import plots

@@ -1,0 +1,194 @@
+"""Every way of looking at a run, drawn from a small one that was trained on real digits."""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from pipeline import exports, recipe
+from pipeline.errors import PipelineError
+from pipeline.exports import FILES
+from pipeline.runs import Run
+from pipeline.stages.context import Context, Request
+from pipeline.stages.ensemble import ensemble
+from pipeline.stages.look import VIEWS, Wanted, look, open_views
+from pipeline.views import Views
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("looking")
+
+
+@pytest.fixture(scope="module")
+def runs(root: Path, small_digits: Path) -> list[Run]:
+    """Two runs on 600 digits; the first trains with another loss, three epochs of SGD."""
+    changes = "training.epochs=3 training.optimizer=sgd training.loss=mean_squared_error"
+    made = []
+    for settings in (changes, "training.epochs=2"):
+        request = Request(recipe.load("mlp_50", settings), str(small_digits))
+        made.append(ensemble(Context(root, request, lambda line: None)))
+    return made
+
+
+@pytest.fixture
+def views(root: Path, runs: list[Run]) -> Views:
+    return open_views(runs[0].id, root=root)
+
+
+def told(root: Path, wanted: Wanted, *names: str) -> list[str]:
+    """Look, and return the lines that a person reads."""
+    lines: list[str] = []
+    request = Request(recipe.load("bn_cnn"), runs=names)
+    look(Context(root, request, lines.append), wanted)
+    return lines
+
+
+def test_all_views_of_a_run_are_drawn_and_printed(root: Path, runs: list[Run]) -> None:
+    printed = "\n".join(told(root, Wanted(), runs[0].id))
+    assert all(f"-- {name}" in printed for name in VIEWS)
+    folder = runs[0].folder / "look"
+    pictures = {path.stem for path in folder.glob("*.png")}
+    confused = {name for name in pictures if name.startswith("confused-")}
+    drawn = {"digits", "random", "probabilities", "confusion", "curves-0"}
+    assert len(confused) == 1
+    assert pictures == drawn | confused
+    assert all(imread(path).std() > 0.05 for path in folder.glob("*.png")), "blank"
+    assert {path.name for path in folder.iterdir() if path.suffix != ".png"} == set(FILES)
+    assert "(784 + 1) x 50" in printed
+    assert "39,760" in printed
+    assert "random, test rows" in printed
+
+
+def test_a_pair_of_digits_is_listed_and_drawn(root: Path, runs: list[Run], views: Views) -> None:
+    true, predicted = views.most_confused()
+    lines = told(root, Wanted(true=true, predicted=predicted), runs[0].id)
+    stored = runs[0].load_arrays("validation")
+    wrong = (stored["labels"] == true) & (stored["probabilities"].argmax(axis=1) == predicted)
+    table = views.confused(true, predicted)
+    assert list(table["row"]) == list(stored["rows"][wrong])
+    np.testing.assert_array_equal(
+        table[f"probability of {predicted}"], stored["probabilities"][wrong, predicted]
+    )
+    assert f"label {true}, read as {predicted}: {wrong.sum()} of 60 rows" in lines
+    assert lines[-1] == f"wrote {runs[0].folder / 'look' / f'confused-{true}-{predicted}.png'}"
+    counts = views.crosstab().to_numpy()[:10, :10]
+    assert wrong.sum() == (counts - np.diag(np.diag(counts))).max()
+
+
+def test_a_pair_that_never_came_is_said_and_not_drawn(root: Path, runs: list[Run]) -> None:
+    views = open_views(runs[0].id, root=root)
+    counts = views.crosstab().to_numpy()[:10, :10]
+    true, predicted = (int(digit) for digit in np.argwhere(counts == 0)[0])
+    lines = told(root, Wanted(true=true, predicted=predicted), runs[0].id)
+    assert lines[-1] == f"label {true}, read as {predicted}: 0 of 60 rows"
+
+
+def test_digits_begin_at_any_row_and_are_named_by_their_own(views: Views) -> None:
+    figure = views.digits(start=50, count=100)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(shown) == 10
+    rows = views.rows
+    assert rows.labels is not None
+    for place, axes in enumerate(shown, start=50):
+        assert axes.get_title() == f"{rows.labels[place]}, {rows.predictions[place]}"
+        assert axes.get_xlabel() == f"row {rows.row_ids[place]}"
+        np.testing.assert_array_equal(axes.images[0].get_array(), rows.images[place, :, :, 0])
+
+
+def test_rows_belong_to_their_labels_and_images(
+    views: Views, small_digits: Path, root: Path
+) -> None:
+    table = pd.read_csv(small_digits / "train.csv").to_numpy()[views.rows.row_ids]
+    np.testing.assert_array_equal(views.rows.labels, table[:, 0])
+    np.testing.assert_array_equal(views.rows.images.reshape(60, -1), table[:, 1:])
+    test = open_views(views.run.id, "test", root).rows
+    pixels = pd.read_csv(small_digits / "test.csv").to_numpy()
+    np.testing.assert_array_equal(test.images.reshape(200, -1), pixels)
+    assert test.labels is None
+
+
+def test_random_digits_are_the_same_for_the_same_seed(views: Views) -> None:
+    figures = [views.random_digits(12, seed) for seed in (4, 4, 5)]
+    rows = [[axes.get_xlabel() for axes in figure.axes if axes.images] for figure in figures]
+    assert rows[0] == rows[1] != rows[2]
+    assert len(set(rows[0])) == 12
+
+
+def test_curves_name_the_loss_that_was_trained(root: Path, runs: list[Run]) -> None:
+    losses = [open_views(run.id, root=root).curves().axes[0].get_title() for run in runs]
+    assert losses == ["loss (mean squared error)", "loss (nats)"]
+
+
+def test_exported_files_give_the_checkpoints_probabilities(views: Views, tmp_path: Path) -> None:
+    whole, architecture, weights = views.export(tmp_path / "exported")
+    assert [path.name for path in (whole, architecture, weights)] == list(FILES)
+    network = keras.models.model_from_json(architecture.read_text())
+    network.load_weights(weights)
+    images = views.rows.images / np.float32(255)
+    for loaded in (network, keras.saving.load_model(whole)):
+        found = np.asarray(loaded(images))
+        np.testing.assert_allclose(found, views.rows.probabilities, atol=1e-6)
+
+
+def test_an_export_that_predicts_otherwise_is_refused_and_leaves_nothing(
+    views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        exports, "load_parts", lambda *paths: keras.models.model_from_json(paths[0].read_text())
+    )
+    with pytest.raises(PipelineError, match=r"model.json with model.weights.h5: loaded again"):
+        views.export(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ensemble_of_runs_has_no_network_of_its_own(root: Path, runs: list[Run]) -> None:
+    names = [run.id for run in runs]
+    printed = told(root, Wanted(), *names)
+    assert not any(line.startswith(("-- curves", "-- parameters", "-- model")) for line in printed)
+    assert any(line.startswith("-- confusion") for line in printed)
+    for view in ("parameters", "model"):
+        with pytest.raises(PipelineError, match=r"averages .* has no network of its own"):
+            told(root, Wanted(view=view), *names)
+    with pytest.raises(PipelineError, match=r"averages .* has no network of its own"):
+        told(root, Wanted(view="curves"), *names)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Wanted(view="picture"), "VIEW is 'picture'; it must be one of digits, random,"),
+        (Wanted(part="train"), "PART is 'train'; it must be validation or test"),
+        (Wanted(true=5), "TRUE is 5 and PREDICTED is None; give both digits"),
+        (Wanted(view="digits", start=60), "start is 60; 0 to 59 is needed; change START or COUNT"),
+        (Wanted(view="digits", count=401), "count is 401; 1 to 400 is needed"),
+        (Wanted(view="pixels", start=60), "start is 60; 0 to 59 is needed"),
+        (Wanted(view="probabilities", start=61), "start is 61; 0 to 59 is needed"),
+        (Wanted(view="probabilities", count=31), "31 digits are given; 1 to 30 are needed"),
+        (Wanted(view="confusion", part="test"), "labels of the test rows are not known"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_clear_line(
+    root: Path, runs: list[Run], wanted: Wanted, message: str
+) -> None:
+    with pytest.raises(PipelineError) as error:
+        told(root, wanted, runs[0].id)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_must_be_named(root: Path) -> None:
+    with pytest.raises(PipelineError, match="RUN is empty; make look draws a trained run"):
+        told(root, Wanted())
+
+
+def test_a_lost_history_is_named(root: Path, runs: list[Run], tmp_path: Path) -> None:
+    shutil.copytree(root / "runs" / runs[0].id, tmp_path / "runs" / runs[0].id)
+    shutil.copytree(root / "data", tmp_path / "data")
+    (tmp_path / "runs" / runs[0].id / "members" / "0" / "history.csv").unlink()
+    with pytest.raises(PipelineError, match=r"history.csv cannot be read .* no learning curves"):
+        told(tmp_path, Wanted(view="curves"), runs[0].id)
