@@ -38,11 +38,11 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
     """ModelCheckpoint that keeps the best epochs and the last ones, each as a file of its own.
 
     `settings` say how many of each. The best are those of the highest val_accuracy, equal ones
-    ordered by validation loss. Each file is written whole in a hidden folder
-    beside the others and then moved, so that a file in `folder` is always a complete one. The
-    files hold `plain`, the float32 network of plain Keras layers, which takes over the weights of
-    the one in training; the optimiser's state is not in them. The accuracy in the name is that of
-    the network in training: with mixed precision it may differ from the file's by a row or two.
+    ordered by validation loss. Each file is written whole in a hidden folder beside the others
+    and then moved, so that a file in `folder` is always a complete one. The files hold `plain`,
+    the float32 network of plain Keras layers, which takes over the weights of the one in
+    training; the optimiser's state is not in them. The accuracy in the name is that of the
+    network in training: with mixed precision it may differ from the file's by a row or two.
 
     The metric stands in the file name, because ModelCheckpoint raises for an unknown metric
     there and merely warns for an unknown `monitor`.

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import baselines as tables
 from pipeline import doctor
 from pipeline import recipe as recipes
+from pipeline.baselines import show as show_baselines
 from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
 from pipeline.runs import RunStore
@@ -68,8 +68,11 @@ View = Annotated[
 Part = Annotated[
     str, typer.Option(envvar="PART", help="validation or test rows; left out: what suits a view")
 ]
-Start = Annotated[int, typer.Option(envvar="START", min=0, help="the first digit's position")]
+Start = Annotated[
+    int | None, typer.Option(envvar="START", min=0, help="row number of the first digit")
+]
 Count = Annotated[int | None, typer.Option(envvar="COUNT", min=1, help="how many digits")]
+RandomSeed = Annotated[int, typer.Option(envvar="SEED", min=0, help="which random digits")]
 Digit = {"min": 0, "max": 9}
 TrueLabel = Annotated[int | None, typer.Option("--true", envvar="TRUE", **Digit, help="a label")]
 Predicted = Annotated[int | None, typer.Option(envvar="PREDICTED", **Digit, help="read as this")]
@@ -149,14 +152,18 @@ def submit_command(
 
 
 @app.command("baselines")
-def baselines_command(seeds: Seeds = 1, as_json: Json = False) -> None:
-    """Train the seed tutorials' systems, and print reported beside measured accuracy."""
+def baselines_command(seeds: Seeds = 1, force: Force = False, as_json: Json = False) -> None:
+    """Train the seed tutorials' systems, and print reported beside measured accuracy.
+
+    Recipe, source and training seeds of each are given.
+    """
     with _failures_told():
-        rows = baselines.baselines(Path(), seeds, _say_aside if as_json else _say)
+        report = _say_aside if as_json else _say
+        rows = baselines.baselines(Path(), seeds, report, force=force)
         if as_json:
             _print_json([row.as_json() for row in rows])
         else:
-            tables.show(rows)
+            show_baselines(rows)
 
 
 @app.command("look")
@@ -164,18 +171,19 @@ def look_command(
     run: RunNames = "",
     view: View = "",
     part: Part = "",
-    start: Start = 0,
+    start: Start = None,
     count: Count = None,
     true: TrueLabel = None,
     predicted: Predicted = None,
     source: Source = "auto",
     practice_seed: PracticeSeed = 0,
-    seed: Seed = None,
+    seed: RandomSeed = 0,
 ) -> None:
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
     with _failures_told():
-        request = Request(recipes.load("bn_cnn"), source, practice_seed, tuple(run.split()))
-        wanted = look.Wanted(view, part, start, count, true, predicted, seed or 0)
+        runs = tuple(run.split())
+        request = Request(source=source, practice_seed=practice_seed, runs=runs)
+        wanted = look.Wanted(view, part, start, count, true, predicted, seed)
         look.look(Context(Path(), request, _say), wanted)
 
 

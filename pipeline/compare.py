@@ -212,8 +212,9 @@ def _verdict(row: Row) -> str:
 EXPLANATION = (
     "p against best: exact McNemar test on the rows that only one of the two gets right (a:b, "
     "this run's : the best's). Above 0.05 the difference may be chance; with many runs, look for "
-    "less than 0.05 divided by their number. The validation rows also chose the checkpoints and "
-    "stopped the training, so every accuracy here is a little too good."
+    "less than 0.05 divided by their number. Where the validation rows also "
+    "chose the checkpoints or stopped the training, as in bn_cnn and quick, validation accuracies "
+    "are a little too good."
 )
 
 

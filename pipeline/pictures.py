@@ -42,15 +42,13 @@ def draw_heatmap(run: Run, path: Path) -> None:
 def curves(run: Run, index: int) -> Figure:
     """Draw a member's learning curves. Raises PipelineError if its history cannot be read."""
     path = run.member_folder(index) / "history.csv"
-    try:
-        history = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise PipelineError(
-            f"{path} cannot be read ({error}), so there are no learning curves; look at a run that "
-            "was trained here, or train this one again with FORCE=1"
-        ) from None
     (member,) = [one for one in run.record.members if one.index == index]
     kept = [checkpoint.epoch for checkpoint in member.checkpoints]
     loss = run.record.recipe["training"].get("loss", "")
     unit = "mean squared error" if loss == "mean_squared_error" else "nats"
-    return plots.learning_curves(history, kept, unit)
+    try:
+        return plots.learning_curves(pd.read_csv(path), kept, unit)
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"{path} cannot be drawn ({error}); train the run again with FORCE=1"
+        ) from None

@@ -12,7 +12,9 @@ from typing import Any
 PACKAGE = Path(__file__).parent
 
 SHAPING_MODULES = (
+    "mnist",
     "digits",
+    "dataset",
     "split",
     "augment",
     "networks",

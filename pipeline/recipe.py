@@ -34,7 +34,7 @@ class SplitSettings(Section):
 class NetworkSettings(Section):
     """Which network of the registry is trained."""
 
-    name: str = Field("bn_cnn", description="a name in the registry of networks.py")
+    name: str = Field("bn_cnn", description="a name in the registry of pipeline/networks")
     dropout: float | None = Field(
         None,
         ge=0,

@@ -55,7 +55,7 @@ class Scores(BaseModel):
 
     `interval` is the Wilson 95 % interval of the accuracy. The test accuracy and its interval are
     there where the source publishes its test labels. `training_accuracy`, on the training rows as
-    they are, without warps or dropout, is there once `make baselines` has asked for it.
+    they are, without warps or dropout, is there once it was asked for.
     """
 
     validation_accuracy: float

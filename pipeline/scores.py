@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics
 
-_CLASSES = 10
+from pipeline.checks import CLASSES, check_digits
+
 # float32 probabilities sum to 1 within 1e-6. bfloat16 keeps 8 significant bits, so each of its
 # probabilities is off by up to 0.4 %, and so is their sum.
 _SUM_TOLERANCE = 2e-2
@@ -40,8 +41,8 @@ def accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> f
 
     Both are integers [n] in 0..9, n > 0. Source: sklearn.metrics.accuracy_score.
     """
-    _check_digits("labels", labels)
-    _check_digits("predictions", predictions, rows=len(labels))
+    check_digits("labels", labels)
+    check_digits("predictions", predictions, rows=len(labels))
     return float(metrics.accuracy_score(labels, predictions))
 
 
@@ -98,17 +99,17 @@ def log_loss(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -
     rows sum to 1 within 0.02 and are scaled to do so exactly. A probability of 0 counts as
     2.2e-16. Source: sklearn.metrics.log_loss.
     """
-    _check_digits("labels", labels)
-    if probabilities.shape != (len(labels), _CLASSES):
+    check_digits("labels", labels)
+    if probabilities.shape != (len(labels), CLASSES):
         raise ValueError(
             f"probabilities have the shape {list(probabilities.shape)}; "
-            f"[{len(labels)}, {_CLASSES}] is needed"
+            f"[{len(labels)}, {CLASSES}] is needed"
         )
     exact = probabilities.astype(np.float64)
     sums = exact.sum(axis=1, keepdims=True)
     if not ((exact >= 0).all() and (np.abs(sums - 1) <= _SUM_TOLERANCE).all()):
         raise ValueError("probabilities are not 0 or more with rows that sum to 1")
-    return float(metrics.log_loss(labels, exact / sums, labels=range(_CLASSES)))
+    return float(metrics.log_loss(labels, exact / sums, labels=range(CLASSES)))
 
 
 def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -116,17 +117,7 @@ def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> 
 
     Both arguments are integers [n] in 0..9, n > 0. Source: sklearn.metrics.confusion_matrix.
     """
-    _check_digits("labels", labels)
-    _check_digits("predictions", predictions, rows=len(labels))
-    counts = metrics.confusion_matrix(labels, predictions, labels=range(_CLASSES))
+    check_digits("labels", labels)
+    check_digits("predictions", predictions, rows=len(labels))
+    counts = metrics.confusion_matrix(labels, predictions, labels=range(CLASSES))
     return np.asarray(counts, dtype=np.int64)
-
-
-def _check_digits(name: str, array: NDArray[np.integer], rows: int | None = None) -> None:
-    """Raise ValueError unless `array` is integers [n] in 0..9, with n > 0 and n == `rows`."""
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} are {array.dtype} {list(array.shape)}; integers [n] are needed")
-    if not len(array) or (rows is not None and len(array) != rows):
-        raise ValueError(f"{name} have {len(array)} rows; {rows or 'at least 1'} are needed")
-    if array.min() < 0 or array.max() >= _CLASSES:
-        raise ValueError(f"{name} lie in {array.min()}..{array.max()}; 0..9 is needed")

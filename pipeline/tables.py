@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-_CLASSES = 10
+from pipeline.checks import CLASSES, check_digits
+
 _SIDE = 28
 
 
@@ -15,9 +16,10 @@ def crosstab(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> p
     and columns, and the sums in a last row and column named "all"; its axes are named "true" and
     "predicted". Raises ValueError for another shape, type or range. Source: pandas.crosstab.
     """
-    _check_digits(labels, predictions)
+    check_digits("labels", labels)
+    check_digits("predictions", predictions, rows=len(labels))
     # Categories, with dropna=False, keep the digits that do not occur.
-    digits = range(_CLASSES)
+    digits = range(CLASSES)
     table = pd.crosstab(
         pd.Categorical(labels, categories=digits),
         pd.Categorical(predictions, categories=digits),
@@ -39,9 +41,10 @@ def confused(
     equal. The result is int64 [k] in 0..n-1, empty if there is no such row. Raises ValueError for
     another shape, type or range.
     """
-    _check_digits(labels, predictions)
+    check_digits("labels", labels)
+    check_digits("predictions", predictions, rows=len(labels))
     for name, digit in (("true", true), ("predicted", predicted)):
-        if not 0 <= digit < _CLASSES:
+        if not 0 <= digit < CLASSES:
             raise ValueError(f"{name} is {digit}; a digit from 0 to 9 is needed")
     found = np.flatnonzero((labels == true) & (predictions == predicted))
     return found.astype(np.int64)
@@ -61,18 +64,3 @@ def pixel_text(image: NDArray[np.uint8]) -> str:
         )
     lines = image.reshape(_SIDE, _SIDE).tolist()
     return "\n".join("".join(f"{value or '.':>4}" for value in line) for line in lines)
-
-
-def _check_digits(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> None:
-    """Raise ValueError unless both are integers [n] in 0..9, of the same n > 0."""
-    for name, array in (("labels", labels), ("predictions", predictions)):
-        if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(
-                f"{name} are {array.dtype} {list(array.shape)}; integers [n] are needed"
-            )
-        if not len(array) or len(array) != len(labels):
-            raise ValueError(
-                f"{name} have {len(array)} rows; {len(labels) or '1 or more'} are needed"
-            )
-        if array.min() < 0 or array.max() >= _CLASSES:
-            raise ValueError(f"{name} lie in {array.min()}..{array.max()}; 0..9 is needed")

@@ -21,9 +21,9 @@ from pipeline.runs import Run
 class Rows:
     """Rows that a run has predicted.
 
-    `name` says which ("validation" or "test"); `images` is uint8 [n, 28, 28, 1]; `row_ids`
-    integers [n], their row numbers in the source's file; `labels` integers [n] in 0..9, or None
-    where the source keeps them; `probabilities` float32 [n, 10].
+    `name` says which ("validation" or "test"); `images` is uint8 [n, 28, 28, 1]; `row_ids` is
+    integers [n], their row numbers in the source's file, ascending; `labels` is integers [n] in
+    0..9, or None where the source keeps them; `probabilities` is float32 [n, 10].
     """
 
     name: str
@@ -41,10 +41,11 @@ class Rows:
 class Views:
     """A run and the rows that it is looked at with.
 
-    A view raises PipelineError where it needs labels and the rows have none, or a network and the
-    run has none; and ValueError for a position, number or digit out of range. The views of the
-    network itself load the run's first checkpoint: the best one, or the last. They alone import
-    TensorFlow, which takes seconds.
+    `start` is a row number as the pictures and lists name it: a view begins at the first of its
+    rows from there on. A view raises PipelineError for a row or count out of range, where it needs
+    labels and the rows have none, or a network and the run has none. The views of the network
+    itself load the run's first checkpoint, the best of those kept. They alone import TensorFlow,
+    which takes seconds.
     """
 
     def __init__(self, run: Run, rows: Rows) -> None:
@@ -52,13 +53,14 @@ class Views:
         self.rows = rows
 
     def digits(self, start: int = 0, count: int = 25) -> Figure:
-        """Draw `count` digits from position `start` on, titled "label, prediction"."""
+        """Draw `count` digits from row `start` on, titled "label, prediction"."""
+        _check_count(count, plots.MOST_DIGITS)
         rows = self.rows
         return plots.digit_grid(
             rows.images,
             rows.labels,
             rows.predictions,
-            start,
+            self._position(start),
             count,
             row_ids=rows.row_ids,
             heading=self._heading,
@@ -66,16 +68,16 @@ class Views:
 
     def random_digits(self, count: int = 25, seed: int = 0) -> Figure:
         """Draw `count` digits at random, the same for the same `seed`."""
-        rows = self.rows
-        count = min(count, len(rows.images))
-        chosen = np.random.default_rng(seed).choice(len(rows.images), count, replace=False)
-        return self._digits(chosen, f"{self._heading}\n{count} at random, seed {seed}")
+        _check_count(count, plots.MOST_DIGITS)
+        total = len(self.rows.images)
+        chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
+        return self._digits(chosen, f"{self._heading}\n{len(chosen)} at random, seed {seed}")
 
     def probabilities(self, start: int = 0, count: int = 9) -> Figure:
-        """Draw digits from position `start` on, each beside the bars of its ten probabilities."""
-        self._check_position(start)
-        rows = self.rows
-        chosen = slice(start, start + count)
+        """Draw digits from row `start` on, each beside the bars of its ten probabilities."""
+        _check_count(count, plots.MOST_BARS)
+        rows, position = self.rows, self._position(start)
+        chosen = slice(position, position + count)
         return plots.probability_bars(
             rows.images[chosen],
             rows.probabilities[chosen],
@@ -110,8 +112,17 @@ class Views:
         )
 
     def confused_digits(self, true: int, predicted: int, count: int = 25) -> Figure:
-        """Draw the first `count` rows labelled `true` that were read as `predicted`."""
+        """Draw the first `count` rows labelled `true` that were read as `predicted`.
+
+        Raises PipelineError if there is no such row.
+        """
+        _check_count(count, plots.MOST_DIGITS)
         found = self._confused(true, predicted)
+        if not len(found):
+            raise PipelineError(
+                f"run {self.run.id} read no {self.rows.name} row labelled {true} as {predicted}; "
+                "the confusion table shows the pairs that came"
+            )
         heading = f"{self._heading}\nlabel {true}, read as {predicted}: {len(found):,} rows"
         return self._digits(found[:count], heading)
 
@@ -122,10 +133,11 @@ class Views:
         true, predicted = np.unravel_index(counts.argmax(), counts.shape)
         return int(true), int(predicted)
 
-    def pixels(self, position: int = 0) -> str:
-        """Return the grey values of one digit as text, 28 lines."""
-        self._check_position(position)
-        return tables.pixel_text(self.rows.images[position])
+    def pixels(self, start: int = 0) -> str:
+        """Return the grey values of one digit as text: its row number, then 28 lines."""
+        position = self._position(start)
+        row = self.rows.row_ids[position]
+        return f"row {row}:\n{tables.pixel_text(self.rows.images[position])}"
 
     def parameters(self) -> str:
         """Return the network's layers as text, with parameter counts and the formula of each."""
@@ -133,14 +145,14 @@ class Views:
             from pipeline.ensemble import load_checkpoint
             from pipeline.layer_table import as_text, layer_table
 
-        return as_text(layer_table(load_checkpoint(self._checkpoint)))
+        return as_text(layer_table(load_checkpoint(self.checkpoint)))
 
     def export(self, folder: Path) -> list[Path]:
         """Write the network as .keras, and as JSON and .weights.h5; see exports.export."""
         with quiet.startup():
             from pipeline.exports import export
 
-        return export(self._checkpoint, folder, self.rows.images[:500])
+        return export(self.checkpoint, folder, self.rows.images[:500])
 
     @property
     def _heading(self) -> str:
@@ -150,13 +162,14 @@ class Views:
     def _labels(self) -> NDArray[np.uint8]:
         if self.rows.labels is None:
             raise PipelineError(
-                f"run {self.run.id}: the labels of the {self.rows.name} rows are not known "
-                f"({self.run.record.source} keeps them); use PART=validation"
+                f"run {self.run.id}: the labels of the {self.rows.name} rows are not known, which "
+                "this view needs; use PART=validation"
             )
         return self.rows.labels
 
     @property
-    def _checkpoint(self) -> Path:
+    def checkpoint(self) -> Path:
+        """The file that the views of the network load."""
         self._check_single()
         return self.run.checkpoint_paths()[0]
 
@@ -168,10 +181,14 @@ class Views:
                 "own; look at one of them"
             )
 
-    def _check_position(self, position: int) -> None:
-        last = len(self.rows.images) - 1
-        if not 0 <= position <= last:
-            raise ValueError(f"start is {position}; 0 to {last} is needed")
+    def _position(self, start: int) -> int:
+        """Return where the rows from number `start` on begin."""
+        last = int(self.rows.row_ids[-1])
+        if not 0 <= start <= last:
+            raise PipelineError(
+                f"START is {start}; the {self.rows.name} rows end with row {last}: give 0 to {last}"
+            )
+        return int(np.searchsorted(self.rows.row_ids, start))
 
     def _confused(self, true: int, predicted: int) -> NDArray[np.int64]:
         return tables.confused(self._labels, self.rows.predictions, true, predicted)
@@ -181,3 +198,8 @@ class Views:
         return plots.digits_by_row(
             rows.images, chosen, rows.labels, rows.predictions, rows.row_ids, heading
         )
+
+
+def _check_count(count: int, most: int) -> None:
+    if not 1 <= count <= most:
+        raise PipelineError(f"COUNT is {count}; 1 to {most} digits fit in this picture")

@@ -1,5 +1,6 @@
 """Real digits for all tests, read or built once."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def small_digits(labelled: Digits, tmp_path_factory: pytest.TempPathFactory) -> 
     data.write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
     data.write_table(folder / "test.csv", list(TEST_COLUMNS), pixels[600:])
     return folder
+
+
+@pytest.fixture(scope="session")
+def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH on which importing TensorFlow or Keras fails."""
+    folder = tmp_path_factory.mktemp("stubs")
+    for name in ("tensorflow", "keras"):
+        (folder / f"{name}.py").write_text("raise ImportError('not needed here')")
+    return f"{folder}{os.pathsep}{Path(__file__).parents[1]}"
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ def test_a_grid_shows_each_row_with_label_and_prediction(
         assert axes.get_xlabel() == f"row {row}"
         np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
         assert stands_out(axes) == (row < 30)
-    rows = "row 29 of 800" if count == 1 else f"rows {start} to {start + count - 1} of 800"
+    rows = f"rows {start} to {start + count - 1}: {count} of 800 digits"
     assert figure.get_suptitle().replace("\n", " ") == (
         f"{LONG} {rows} above each digit: label, read as (wrong ones framed)"
     )
@@ -101,12 +101,12 @@ def test_a_grid_says_only_what_is_known(labelled: Digits, predictions: NDArray[n
     images, labels = labelled.images, labelled.labels
     by_label = plots.digit_grid(images, labels, None, 3, 2)
     assert [axes.get_title() for axes in digits(by_label)] == [f"{labels[3]}", f"{labels[4]}"]
-    assert by_label.get_suptitle() == "rows 3 to 4 of 800\nabove each digit: label"
+    assert by_label.get_suptitle() == "rows 3 to 4: 2 of 800 digits\nabove each digit: label"
     unlabelled = plots.digit_grid(images, None, predictions, 3, 26)
     assert [axes.get_title() for axes in digits(unlabelled)] == [
         f"read as {prediction}" for prediction in predictions[3:29]
     ]
-    assert unlabelled.get_suptitle() == "rows 3 to 28 of 800"
+    assert unlabelled.get_suptitle() == "rows 3 to 28: 26 of 800 digits"
     unread = plots.digit_grid(images, None, None, 3, 2)
     assert [axes.get_title() for axes in digits(unread)] == ["", ""]
     for figure in (by_label, unlabelled, unread):
@@ -118,16 +118,16 @@ def test_a_grid_ends_with_the_rows(labelled: Digits) -> None:
     figure = plots.digit_grid(labelled.images, labelled.labels, None, 793, 25)
     names = [axes.get_xlabel() for axes in digits(figure)]
     assert names == [f"row {row}" for row in range(793, 800)]
-    assert "rows 793 to 799 of 800" in figure.get_suptitle()
+    assert "rows 793 to 799: 7 of 800 digits" in figure.get_suptitle()
     check_legible(figure)
 
 
-def test_a_grid_tells_positions_from_rows(labelled: Digits) -> None:
+def test_a_grid_names_the_rows_own_numbers(labelled: Digits) -> None:
     figure = plots.digit_grid(
         labelled.images, labelled.labels, None, 5, 2, row_ids=np.arange(800)[::-1]
     )
     assert [axes.get_xlabel() for axes in digits(figure)] == ["row 794", "row 793"]
-    assert "positions 5 to 6 of 800" in figure.get_suptitle()
+    assert "rows 794 to 793: 2 of 800 digits" in figure.get_suptitle()
     check_legible(figure)
 
 
@@ -149,7 +149,7 @@ def test_rows_that_do_not_exist_are_refused(labelled: Digits) -> None:
 
 def test_arrays_that_do_not_fit_a_grid_are_refused(labelled: Digits) -> None:
     images, labels = labelled.images, labelled.labels
-    with pytest.raises(ValueError, match=r"predictions are uint8 \[799\]; integers \[800\]"):
+    with pytest.raises(ValueError, match=r"predictions have 799 rows; 800 are needed"):
         plots.digit_grid(images, labels, labels[1:])
     with pytest.raises(ValueError, match=r"labels lie in 1\.\.10; 0\.\.9 is needed"):
         plots.digit_grid(images, labels + 1, None)

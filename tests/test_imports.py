@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.provenance import SHAPING_MODULES
+
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 
 LAYERS = (
-    ("pipeline", "errors", "competition"),
+    ("pipeline", "errors", "checks", "competition"),
     ("files", "progress", "quiet", "provenance", "recipe", "augment", "fast_layers", "csv_rows"),
     ("mnist", "networks", "hardware", "runs", "digits", "submission", "kaggle", "tables"),
     ("split", "dataset", "practice", "callbacks", "compiling", "scores", "ledger", "layer_table"),
@@ -85,6 +87,33 @@ def test_rooms_do_not_know_more_than_they_should(name: str) -> None:
     for forbidden in FORBIDDEN[name]:
         clashes = {one for one in found - allowed if f"{one}.".startswith(f"{forbidden}.")}
         assert not clashes
+
+
+HARMLESS = {
+    "errors": "messages",
+    "progress": "messages",
+    "files": "how files are written",
+    "csv_rows": "messages about damaged rows",
+    "competition": "names and numbers of rows, which are checked",
+    "recipe": "settings, which a run's identity holds themselves",
+    "runs": "the record",
+}
+"""Modules that training and prediction use without their deciding a number, and why."""
+
+
+def test_every_module_that_decides_numbers_is_in_the_code_fingerprint() -> None:
+    known = modules()
+    rooms, reached = {"dataset", "split", "training", "ensemble"}, set[str]()
+    while rooms - reached:
+        reached |= rooms
+        rooms = {
+            room(imported)
+            for name, path in known.items()
+            if room(name) in reached
+            for imported in imports(path)
+            if imported in known
+        }
+    assert reached - {"pipeline"} == set(SHAPING_MODULES) | HARMLESS.keys()
 
 
 def test_the_command_line_starts_without_tensorflow() -> None:

@@ -43,8 +43,7 @@ def views(root: Path, runs: list[Run]) -> Views:
 def told(root: Path, wanted: Wanted, *names: str) -> list[str]:
     """Look, and return the lines that a person reads."""
     lines: list[str] = []
-    request = Request(recipe.load("bn_cnn"), runs=names)
-    look(Context(root, request, lines.append), wanted)
+    look(Context(root, Request(runs=names), lines.append), wanted)
     return lines
 
 
@@ -54,7 +53,8 @@ def test_all_views_of_a_run_are_drawn_and_printed(root: Path, runs: list[Run]) -
     folder = runs[0].folder / "look"
     pictures = {path.stem for path in folder.glob("*.png")}
     confused = {name for name in pictures if name.startswith("confused-")}
-    drawn = {"digits", "random", "probabilities", "confusion", "curves-0"}
+    drawn = {f"{name}-validation" for name in ("digits", "probabilities", "confusion")}
+    drawn |= {"random-test", "curves-0"}
     assert len(confused) == 1
     assert pictures == drawn | confused
     assert all(imread(path).std() > 0.05 for path in folder.glob("*.png")), "blank"
@@ -75,7 +75,8 @@ def test_a_pair_of_digits_is_listed_and_drawn(root: Path, runs: list[Run], views
         table[f"probability of {predicted}"], stored["probabilities"][wrong, predicted]
     )
     assert f"label {true}, read as {predicted}: {wrong.sum()} of 60 rows" in lines
-    assert lines[-1] == f"wrote {runs[0].folder / 'look' / f'confused-{true}-{predicted}.png'}"
+    picture = f"confused-{true}-{predicted}-validation.png"
+    assert lines[-1] == f"wrote {runs[0].folder / 'look' / picture}"
     counts = views.crosstab().to_numpy()[:10, :10]
     assert wrong.sum() == (counts - np.diag(np.diag(counts))).max()
 
@@ -86,10 +87,14 @@ def test_a_pair_that_never_came_is_said_and_not_drawn(root: Path, runs: list[Run
     true, predicted = (int(digit) for digit in np.argwhere(counts == 0)[0])
     lines = told(root, Wanted(true=true, predicted=predicted), runs[0].id)
     assert lines[-1] == f"label {true}, read as {predicted}: 0 of 60 rows"
+    with pytest.raises(PipelineError, match=f"no validation row labelled {true} as {predicted};"):
+        views.confused_digits(true, predicted)
 
 
 def test_digits_begin_at_any_row_and_are_named_by_their_own(views: Views) -> None:
-    figure = views.digits(start=50, count=100)
+    # A row number between two of the validation rows: the view begins at the later one.
+    start = int(views.rows.row_ids[49]) + 1
+    figure = views.digits(start, count=100)
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == 10
     rows = views.rows
@@ -147,15 +152,23 @@ def test_an_export_that_predicts_otherwise_is_refused_and_leaves_nothing(
 
 
 def test_an_ensemble_of_runs_has_no_network_of_its_own(root: Path, runs: list[Run]) -> None:
-    names = [run.id for run in runs]
-    printed = told(root, Wanted(), *names)
-    assert not any(line.startswith(("-- curves", "-- parameters", "-- model")) for line in printed)
-    assert any(line.startswith("-- confusion") for line in printed)
-    for view in ("parameters", "model"):
+    request = Request(runs=tuple(run.id for run in runs))
+    both = ensemble(Context(root, request, lambda line: None)).id
+    printed = told(root, Wanted(), both)
+    for view in ("curves", "parameters", "model"):
+        assert f"-- {view}: none, as the run averages several" in printed
         with pytest.raises(PipelineError, match=r"averages .* has no network of its own"):
-            told(root, Wanted(view=view), *names)
-    with pytest.raises(PipelineError, match=r"averages .* has no network of its own"):
-        told(root, Wanted(view="curves"), *names)
+            told(root, Wanted(view=view), both)
+    assert "-- confusion, validation rows" in printed
+
+
+def test_rows_without_labels_are_shown_as_far_as_they_go(root: Path, runs: list[Run]) -> None:
+    printed = told(root, Wanted(part="test"), runs[1].id)
+    for view in ("confusion", "confused"):
+        assert f"-- {view}, test rows: none, as their labels are not known" in printed
+    folder = runs[1].folder / "look"
+    assert f"wrote {folder / 'digits-test.png'}" in printed
+    assert printed[-1].startswith("loaded again, both forms give the probabilities of epoch-002-")
 
 
 @pytest.mark.parametrize(
@@ -163,12 +176,16 @@ def test_an_ensemble_of_runs_has_no_network_of_its_own(root: Path, runs: list[Ru
     [
         (Wanted(view="picture"), "VIEW is 'picture'; it must be one of digits, random,"),
         (Wanted(part="train"), "PART is 'train'; it must be validation or test"),
-        (Wanted(true=5), "TRUE is 5 and PREDICTED is None; give both digits"),
-        (Wanted(view="digits", start=60), "start is 60; 0 to 59 is needed; change START or COUNT"),
-        (Wanted(view="digits", count=401), "count is 401; 1 to 400 is needed"),
-        (Wanted(view="pixels", start=60), "start is 60; 0 to 59 is needed"),
-        (Wanted(view="probabilities", start=61), "start is 61; 0 to 59 is needed"),
-        (Wanted(view="probabilities", count=31), "31 digits are given; 1 to 30 are needed"),
+        (Wanted(true=0), "only TRUE is given; give both digits"),
+        (Wanted(predicted=0), "only PREDICTED is given; give both digits"),
+        (Wanted(view="digits", true=0, predicted=6), "VIEW is 'digits', which takes no TRUE and"),
+        (Wanted(start=0), "START and COUNT are for one view; name it, as in VIEW=digits"),
+        (Wanted(count=50), "START and COUNT are for one view; name it, as in VIEW=digits"),
+        (Wanted(view="digits", start=600), "START is 600; the validation rows end with row 5"),
+        (Wanted(view="pixels", start=600), "START is 600; the validation rows end with row 5"),
+        (Wanted(view="digits", count=401), "COUNT is 401; 1 to 400 digits fit in this picture"),
+        (Wanted(view="probabilities", count=31), "COUNT is 31; 1 to 30 digits fit in this"),
+        (Wanted(view="random", count=0), "COUNT is 0; 1 to 400 digits fit in this picture"),
         (Wanted(view="confusion", part="test"), "labels of the test rows are not known"),
     ],
 )
@@ -182,13 +199,18 @@ def test_what_cannot_be_shown_is_one_clear_line(
 
 
 def test_a_run_must_be_named(root: Path) -> None:
-    with pytest.raises(PipelineError, match="RUN is empty; make look draws a trained run"):
-        told(root, Wanted())
+    for names in ((), ("a", "b")):
+        with pytest.raises(PipelineError, match=r"RUN is .*; make look draws one trained run"):
+            told(root, Wanted(), *names)
 
 
-def test_a_lost_history_is_named(root: Path, runs: list[Run], tmp_path: Path) -> None:
+def test_a_lost_or_cut_history_is_named(root: Path, runs: list[Run], tmp_path: Path) -> None:
     shutil.copytree(root / "runs" / runs[0].id, tmp_path / "runs" / runs[0].id)
     shutil.copytree(root / "data", tmp_path / "data")
-    (tmp_path / "runs" / runs[0].id / "members" / "0" / "history.csv").unlink()
-    with pytest.raises(PipelineError, match=r"history.csv cannot be read .* no learning curves"):
+    history = tmp_path / "runs" / runs[0].id / "members" / "0" / "history.csv"
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .* kept epochs \[3\]"):
+        told(tmp_path, Wanted(view="curves"), runs[0].id)
+    history.unlink()
+    with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .* No such file"):
         told(tmp_path, Wanted(view="curves"), runs[0].id)

@@ -74,7 +74,7 @@ def test_bn_cnn_is_the_notebooks_network_to_the_layer() -> None:
 
 def test_pixels_can_reach_the_first_layer_as_they_are_in_the_files() -> None:
     pixels = np.arange(784, dtype=np.uint8).reshape(1, 28, 28, 1)
-    network = networks.build("cnn_mse_sgd", pixels=255.0)
+    network = networks.build("cnn_mse_sgd", pixel_maximum=255.0)
     seen = network.layers[0](networks.scale(pixels))
     np.testing.assert_array_equal(seen, pixels.astype(np.float32))
     assert network.count_params() == PARAMETERS["cnn_mse_sgd"][0]

@@ -56,7 +56,7 @@ def test_what_is_no_digit_is_refused(labelled: Digits) -> None:
         tables.crosstab(labels + 1, labels)
     with pytest.raises(ValueError, match="predictions have 799 rows; 800 are needed"):
         tables.crosstab(labels, labels[1:])
-    with pytest.raises(ValueError, match="labels have 0 rows; 1 or more are needed"):
+    with pytest.raises(ValueError, match="labels have 0 rows; at least 1 are needed"):
         tables.crosstab(labels[:0], labels[:0])
     with pytest.raises(ValueError, match=r"labels are float64 \[800\]; integers \[n\]"):
         tables.confused(labels / 1, labels, 0, 0)  # type: ignore[arg-type]

@@ -9,21 +9,15 @@ from pipeline.networks.registry import Layers, output, register
 def bn_cnn(dropout: float = 0.3) -> Layers:
     """The notebook's batch-normalized CNN: 742,858 parameters, 741,962 trainable."""
     return [
-        layers.Conv2D(64, 3, padding="same"),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Conv2D(64, 3, padding="same")),
         layers.MaxPooling2D(2),
-        layers.Conv2D(128, 3, padding="same"),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Conv2D(128, 3, padding="same")),
         layers.MaxPooling2D(2),
         layers.Conv2D(192, 3, padding="same"),
         layers.Activation("relu"),
         layers.MaxPooling2D(2),
         layers.Flatten(),
-        layers.Dense(256),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Dense(256)),
         layers.Dropout(dropout),
         output(),
     ]
@@ -33,22 +27,19 @@ def bn_cnn(dropout: float = 0.3) -> Layers:
 def small_cnn(dropout: float = 0.2) -> Layers:
     """A network of 61,578 parameters for the `quick` recipe: no layer is wide at 28 x 28."""
     return [
-        layers.Conv2D(16, 3, padding="valid"),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Conv2D(16, 3, padding="valid")),
         layers.MaxPooling2D(2),
-        layers.Conv2D(32, 3, padding="same"),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Conv2D(32, 3, padding="same")),
         layers.MaxPooling2D(2),
-        layers.Conv2D(64, 3, padding="same"),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Conv2D(64, 3, padding="same")),
         layers.MaxPooling2D(2),
         layers.Flatten(),
-        layers.Dense(64),
-        layers.BatchNormalization(),
-        layers.Activation("relu"),
+        *_normalized(layers.Dense(64)),
         layers.Dropout(dropout),
         output(),
     ]
+
+
+def _normalized(layer: layers.Layer) -> Layers:
+    """Return a layer with batch normalization and ReLU after it, in this order."""
+    return [layer, layers.BatchNormalization(), layers.Activation("relu")]

@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 
 INPUT_SHAPE = (28, 28, 1)
 CLASSES = 10
-PIXEL_MAXIMUM = 255.0
+PIXEL_DIVISOR = 255.0
 """Pixels are divided by this before they enter a network."""
 
 Layers = list[layers.Layer]
@@ -57,17 +57,19 @@ def check(name: str, rates: Mapping[str, float]) -> None:
             )
 
 
-def build(name: str, rates: Mapping[str, float] | None = None, pixels: float = 1.0) -> keras.Model:
+def build(
+    name: str, rates: Mapping[str, float] | None = None, pixel_maximum: float = 1.0
+) -> keras.Model:
     """Build a freshly initialised network; Keras's global seed decides its weights.
 
     `rates` gives dropout rates in [0, 1) by name; those left out are the network's usual ones.
-    The first layer receives pixels in 0..`pixels`; the network itself takes [0, 1]. Raises
-    PipelineError as `check` does.
+    The network takes pixels in [0, 1] and brings them to 0..`pixel_maximum` for its first layer.
+    Raises PipelineError as `check` does.
     """
     check(name, rates or {})
     inputs = [keras.Input(INPUT_SHAPE)]
-    if pixels != 1.0:
-        inputs.append(layers.Rescaling(pixels))
+    if pixel_maximum != 1.0:
+        inputs.append(layers.Rescaling(pixel_maximum))
     return keras.Sequential([*inputs, *_REGISTRY[name](**(rates or {}))], name=name)
 
 
@@ -83,4 +85,4 @@ def output(initializer: str | keras.Initializer = "glorot_uniform") -> layers.La
 
 def scale(images: tf.Tensor) -> tf.Tensor:
     """Turn uint8 pixels 0..255 into float32 in [0, 1]."""
-    return tf.cast(images, tf.float32) / PIXEL_MAXIMUM
+    return tf.cast(images, tf.float32) / PIXEL_DIVISOR

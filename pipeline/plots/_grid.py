@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.plots._colours import BLACK, VERMILION
 
-_NARROWEST = 6.0  # inches: room for a heading above a single digit
+NARROWEST = 6.0
+"""Inches: room for a heading above a single digit, or a legend below."""
+
 _CHARACTERS_PER_INCH = 10  # of a heading, at its font size; digits take more than letters
 
 
@@ -40,7 +42,7 @@ def draw_grid(
     """
     columns = min(columns, len(images))
     lines = -(-len(images) // columns)
-    width = max(columns * cell.width, _NARROWEST)
+    width = max(columns * cell.width, NARROWEST)
     title = wrapped(heading, width)
     height = lines * cell.height + 0.3 * (title.count("\n") + 2)
     figure = Figure(figsize=(width, height), layout="constrained")

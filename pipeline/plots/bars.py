@@ -6,18 +6,17 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from pipeline.plots._checks import check_digits, check_images, check_integers
+from pipeline.checks import CLASSES
+from pipeline.plots._checks import check_images, check_integers, check_known_digits
 from pipeline.plots._colours import BLACK, BLUE, GREY, VERMILION
-from pipeline.plots._grid import Caption, show_digit, wrapped
+from pipeline.plots._grid import NARROWEST, Caption, show_digit, wrapped
 
 MOST_BARS = 30
 """Digits in one picture of probabilities at most."""
 
-_CLASSES = 10
 _COLUMNS = 3
 _TOLERANCE = 1e-3  # means of float32 probabilities may exceed 1 in the last places
 _WIDTH, _HEIGHT = 4.4, 2.2  # inches for one digit and its bars
-_NARROWEST = 6.0  # inches: room for the legend below a single digit
 _HATCH = "////"
 
 
@@ -38,12 +37,12 @@ def probability_bars(
     ValueError for another shape, type or range.
     """
     check_images(images)
-    check_digits("labels", labels, len(images))
+    check_known_digits("labels", labels, len(images))
     check_integers("row ids", row_ids, len(images))
     _check(probabilities, len(images))
     columns = min(_COLUMNS, len(images))
     lines = -(-len(images) // columns)
-    width = max(_WIDTH * columns, _NARROWEST)
+    width = max(_WIDTH * columns, NARROWEST)
     title = wrapped(heading, width)
     height = _HEIGHT * lines + 0.3 * title.count("\n") + 1.0
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -64,13 +63,13 @@ def probability_bars(
 def _draw_bars(axes: Axes, probabilities: NDArray[np.floating], label: int | None) -> None:
     """Draw the ten probabilities of one digit; `label` is None where unknown."""
     prediction = int(probabilities.argmax())
-    bars = axes.bar(range(_CLASSES), probabilities, color=GREY)
+    bars = axes.bar(range(CLASSES), probabilities, color=GREY)
     if label is None:
         bars[prediction].set(color=BLACK)
     else:
         bars[prediction].set(facecolor=VERMILION, edgecolor="white", hatch=_HATCH)
         bars[label].set(color=BLUE, hatch=None)
-    axes.set(xticks=range(_CLASSES), yticks=(0, 0.5, 1), ylim=(0, 1))
+    axes.set(xticks=range(CLASSES), yticks=(0, 0.5, 1), ylim=(0, 1))
     axes.set_ylabel("probability", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.tick_params(axis="x", length=0)
@@ -108,10 +107,10 @@ def _check(probabilities: NDArray[np.floating], rows: int) -> None:
     """Raise ValueError unless there are up to `MOST_BARS` rows of ten probabilities."""
     if rows > MOST_BARS:
         raise ValueError(f"{rows} digits are given; 1 to {MOST_BARS} are needed")
-    if probabilities.shape != (rows, _CLASSES):
+    if probabilities.shape != (rows, CLASSES):
         raise ValueError(
             f"probabilities have the shape {list(probabilities.shape)}; "
-            f"[{rows}, {_CLASSES}] is needed"
+            f"[{rows}, {CLASSES}] is needed"
         )
     if not ((probabilities >= 0) & (probabilities <= 1 + _TOLERANCE)).all():
         raise ValueError("probabilities do not all lie in 0..1")

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots._checks import check_digits, check_images, check_integers
+from pipeline.plots._checks import check_images, check_integers, check_known_digits
 from pipeline.plots._grid import Caption, Cell, draw_grid
 
 MOST_DIGITS = 400
@@ -28,8 +28,8 @@ def digit_grid(
     or None where unknown. 0 <= `start` < n and 1 <= `count` <= `MOST_DIGITS`. Above a digit stands
     "7" (its label), "7, 3" (its label, what it was read as) or "read as 3" (no label known), below
     it its row: from `row_ids`, integers [n], or its position, counted from 0. Digits read wrongly
-    are vermilion, bold and framed. The positions shown stand below `heading`. Raises ValueError
-    for another shape, type or range.
+    are vermilion, bold and framed. The rows shown stand below `heading`. Raises ValueError for
+    another shape, type or range.
     """
     check_images(images)
     total = len(images)
@@ -38,12 +38,8 @@ def digit_grid(
     if not 1 <= count <= MOST_DIGITS:
         raise ValueError(f"count is {count}; 1 to {MOST_DIGITS} is needed")
     chosen = np.arange(start, min(start + count, total))
-    # The rows' own numbers, where given, are not the positions that the heading counts.
-    word = "row" if row_ids is None else "position"
-    if len(chosen) == 1:
-        shown = f"{word} {start} of {total:,}"
-    else:
-        shown = f"{word}s {start} to {chosen[-1]} of {total:,}"
+    first, last = chosen[[0, -1]] if row_ids is None else row_ids[chosen[[0, -1]]]
+    shown = f"rows {first} to {last}: {len(chosen):,} of {total:,} digits"
     heading = f"{heading}\n{shown}".lstrip("\n")
     return digits_by_row(images, chosen, labels, predictions, row_ids, heading)
 
@@ -64,8 +60,8 @@ def digits_by_row(
     Raises ValueError for another shape, type or range.
     """
     check_images(images)
-    check_digits("labels", labels, len(images))
-    check_digits("predictions", predictions, len(images))
+    check_known_digits("labels", labels, len(images))
+    check_known_digits("predictions", predictions, len(images))
     check_integers("row ids", row_ids, len(images))
     _check_chosen(chosen, len(images))
     captions = [_caption(row, labels, predictions, row_ids) for row in chosen.tolist()]

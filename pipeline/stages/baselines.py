@@ -14,13 +14,17 @@ from pipeline.stages.submit import submit
 
 
 def baselines(
-    root: Path, seeds: int, report: Report, systems: Sequence[Baseline] = BASELINES
+    root: Path,
+    seeds: int,
+    report: Report,
+    systems: Sequence[Baseline] = BASELINES,
+    force: bool = False,
 ) -> list[Row]:
     """Train what is not trained yet, with the seeds 0 to `seeds` - 1, and return the table.
 
     `root` is the folder that holds data/, runs/ and submissions/. A run that is there already is
-    not trained again. Once all is measured, the table is written to runs/baselines.md too.
-    Raises PipelineError.
+    not trained again, unless `force` asks for it. Once all is measured, the table is written to
+    runs/baselines-<seeds>.md too. Raises PipelineError.
     """
     rows = []
     for number, baseline in enumerate(systems, start=1):
@@ -28,10 +32,10 @@ def baselines(
         for seed in range(seeds):
             report(f"baseline {number} of {len(systems)}: {baseline.recipe}, seed {seed}")
             checked = recipes.load(baseline.recipe, seed=seed)
-            context = Context(root, Request(checked, baseline.source), report)
+            context = Context(root, Request(checked, baseline.source, force=force), report)
             measurements.append(_measure(context))
         rows.append(Row(baseline, measurements))
-    path = root / "runs" / "baselines.md"
+    path = root / "runs" / f"baselines-{seeds}.md"
     write_text(path, as_markdown(rows))
     report(f"wrote {path}")
     return rows
@@ -47,15 +51,14 @@ def _measure(context: Context) -> Measurement:
         run = ensemble(context)
         rows = len(context.dataset.test_labels)
         test_accuracy = run.record.scores.test_accuracy if run.record.scores else None
-    fitted = training_accuracy(context, run)
     scores, (member, *_) = run.record.scores, run.record.members
-    assert scores is not None, "training_accuracy scores the run"
+    assert scores is not None, "the stage `ensemble` has scored the run"
     assert test_accuracy is not None, "the practice competition and MNIST both tell it"
     return Measurement(
         seed=run.record.seed,
         test_accuracy=test_accuracy,
         rows=rows,
-        training_accuracy=fitted,
+        training_accuracy=training_accuracy(context, run),
         validation_accuracy=scores.validation_accuracy,
         parameters=member.parameters,
         epochs=member.epochs,

@@ -1,6 +1,6 @@
 """What every stage of one command shares: the request, the folders, and the data, read once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,10 +24,10 @@ class Request:
     """What a person asked for: the Makefile's variables, checked.
 
     `runs` are ids or unique beginnings from `RUN`; where it is empty, the run is the one that
-    the recipe, the data and the code determine.
+    the recipe, the data and the code determine. Only then does the recipe matter.
     """
 
-    recipe: Recipe
+    recipe: Recipe = field(default_factory=lambda: Recipe(name="bn_cnn"))
     source: str = "auto"
     practice_seed: int = 0
     runs: tuple[str, ...] = ()

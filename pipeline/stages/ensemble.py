@@ -156,16 +156,15 @@ def _report_test(context: Context, run: Run) -> None:
 
 
 def training_accuracy(context: Context, run: Run) -> float:
-    """Return the accuracy of the run's ensemble on its own training rows, in [0, 1].
+    """Return the accuracy of a scored run's ensemble on its own training rows, in [0, 1].
 
     The rows are taken as they are, without warps or dropout. The figure is kept in the record.
     Raises PipelineError.
     """
     from pipeline import scores
 
-    run = _scored(context, run)
     kept = run.record.scores
-    assert kept is not None, "_scored scores the run"
+    assert kept is not None, "the stage `ensemble` has scored the run"
     if kept.training_accuracy is None:
         rows = select(context.dataset.labelled, context.split_of(run).train_rows)
         averaging = _import_averaging()

@@ -6,12 +6,11 @@ the command line can name the views without them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import recipe as recipes
 from pipeline.errors import PipelineError
 from pipeline.runs import Run
 from pipeline.stages.context import Context, Request
@@ -25,15 +24,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person wants to see: the variables of `make look`, None where not given."""
+    """What a person wants to see: the variables of `make look`, None or empty where not given."""
 
     view: str = ""
     part: str = ""
-    start: int = 0
+    start: int | None = None
     count: int | None = None
     true: int | None = None
     predicted: int | None = None
     seed: int = 0
+
+    @property
+    def first(self) -> int:
+        """The row number to begin at."""
+        return self.start or 0
+
+    @property
+    def pair(self) -> tuple[int, int] | None:
+        """The label and the prediction asked for, if any."""
+        if self.true is None or self.predicted is None:
+            return None
+        return self.true, self.predicted
 
     @property
     def counted(self) -> dict[str, int]:
@@ -46,60 +57,57 @@ class Shown:
     """What a view comes to: lines to print, pictures by file name, or both."""
 
     lines: tuple[str, ...] = ()
-    pictures: tuple[tuple[str, Figure], ...] = ()
+    pictures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def _digits(views: Views, wanted: Wanted) -> Shown:
-    return _picture("digits", views.digits(wanted.start, **wanted.counted))
+    return Shown(pictures={"digits": views.digits(wanted.first, **wanted.counted)})
 
 
 def _random(views: Views, wanted: Wanted) -> Shown:
-    return _picture("random", views.random_digits(seed=wanted.seed, **wanted.counted))
+    return Shown(pictures={"random": views.random_digits(seed=wanted.seed, **wanted.counted)})
 
 
 def _probabilities(views: Views, wanted: Wanted) -> Shown:
-    return _picture("probabilities", views.probabilities(wanted.start, **wanted.counted))
+    return Shown(pictures={"probabilities": views.probabilities(wanted.first, **wanted.counted)})
 
 
 def _pixels(views: Views, wanted: Wanted) -> Shown:
-    text = views.pixels(wanted.start)
-    return Shown((f"row {views.rows.row_ids[wanted.start]}:", text))
+    return Shown((views.pixels(wanted.first),))
 
 
 def _curves(views: Views, wanted: Wanted) -> Shown:
     members = [member.index for member in views.run.record.members]
-    return Shown(pictures=tuple((f"curves-{index}", views.curves(index)) for index in members))
+    return Shown(pictures={f"curves-{index}": views.curves(index) for index in members})
 
 
 def _confusion(views: Views, wanted: Wanted) -> Shown:
-    return Shown((views.crosstab().to_string(),), (("confusion", views.confusion()),))
+    return Shown((views.crosstab().to_string(),), {"confusion": views.confusion()})
 
 
 def _confused(views: Views, wanted: Wanted) -> Shown:
-    true, predicted = wanted.true, wanted.predicted
-    if true is None or predicted is None:
-        true, predicted = views.most_confused()
+    true, predicted = wanted.pair or views.most_confused()
     table = views.confused(true, predicted)
     told = f"label {true}, read as {predicted}: {len(table):,} of {len(views.rows.images):,} rows"
     if table.empty:
         return Shown((told,))
     drawn = views.confused_digits(true, predicted, **wanted.counted)
     lines = (told, table.to_string(index=False, float_format="{:.4f}".format))
-    return Shown(lines, ((f"confused-{true}-{predicted}", drawn),))
+    return Shown(lines, {f"confused-{true}-{predicted}": drawn})
 
 
 def _parameters(views: Views, wanted: Wanted) -> Shown:
-    return Shown((views.parameters(),))
+    return Shown((f"of {views.checkpoint.name}:", views.parameters()))
 
 
 def _model(views: Views, wanted: Wanted) -> Shown:
     written = views.export(views.run.folder / "look")
-    names = ", ".join(str(path) for path in written)
-    return Shown((f"wrote {names}: loaded again, both forms give the checkpoint's probabilities",))
-
-
-def _picture(name: str, figure: Figure) -> Shown:
-    return Shown(pictures=((name, figure),))
+    return Shown(
+        (
+            f"wrote {', '.join(map(str, written))}",
+            f"loaded again, both forms give the probabilities of {views.checkpoint.name}",
+        )
+    )
 
 
 VIEWS: dict[str, Callable[[Views, Wanted], Shown]] = {
@@ -113,8 +121,11 @@ VIEWS: dict[str, Callable[[Views, Wanted], Shown]] = {
     "parameters": _parameters,
     "model": _model,
 }
+OF_LABELS = ("confusion", "confused")
+"""Views that rows without labels do not have."""
+
 OF_ONE_NETWORK = ("curves", "parameters", "model")
-"""Views that an ensemble of several runs does not have."""
+"""Views that an ensemble of several runs does not have, and that show no rows."""
 
 PARTS = ("validation", "test")
 
@@ -124,17 +135,23 @@ def look(context: Context, wanted: Wanted) -> None:
 
     `TRUE` and `PREDICTED` alone mean the view "confused". Raises PipelineError.
     """
-    names = _names(context, wanted)
+    _check(context, wanted)
     run = ensemble(context)
 
     from pipeline.views import Views
 
-    if not wanted.view and run.record.parents:
-        names = [name for name in names if name not in OF_ONE_NETWORK]
-    for name in names:
+    view = wanted.view or ("confused" if wanted.pair else "")
+    opened: dict[str, Views] = {}
+    for name in [view] if view else VIEWS:
         part = wanted.part or ("test" if name == "random" else "validation")
-        context.report(f"-- {name}, {part} rows" if name not in OF_ONE_NETWORK else f"-- {name}")
-        _show(context, VIEWS[name], Views(run, rows(context, run, part)), wanted)
+        if part not in opened:
+            opened[part] = Views(run, rows(context, run, part))
+        views = opened[part]
+        missing = "" if view else _missing(name, views)
+        part = "" if name in OF_ONE_NETWORK else part
+        context.report(f"-- {name}{part and f', {part} rows'}{missing}")
+        if not missing:
+            _show(context, VIEWS[name](views, wanted), part, run)
 
 
 def open_views(run: str, part: str = "validation", root: Path = Path()) -> Views:
@@ -145,15 +162,12 @@ def open_views(run: str, part: str = "validation", root: Path = Path()) -> Views
     """
     from pipeline.views import Views
 
-    request = Request(recipes.load("bn_cnn"), runs=(run,))
-    context = Context(root, request, report=lambda line: None)
+    context = Context(root, Request(runs=(run,)), report=lambda line: None)
     return Views(found := ensemble(context), rows(context, found, part))
 
 
 def rows(context: Context, run: Run, part: str) -> Rows:
     """Return the rows of a scored run that `part` names. Raises PipelineError."""
-    if part not in PARTS:
-        raise PipelineError(f"PART is {part!r}; it must be {' or '.join(PARTS)}")
     from pipeline.views import Rows
 
     stored = run.load_arrays(part)
@@ -168,37 +182,47 @@ def rows(context: Context, run: Run, part: str) -> Rows:
     )
 
 
-def _names(context: Context, wanted: Wanted) -> list[str]:
-    """Return the views to show. Raises PipelineError for a request that makes no sense."""
-    if not context.request.runs:
+def _check(context: Context, wanted: Wanted) -> None:
+    """Raise PipelineError for a request that makes no sense."""
+    runs = context.request.runs
+    if len(runs) != 1:
         raise PipelineError(
-            "RUN is empty; make look draws a trained run: give its id, or a unique beginning of "
-            "it (make runs lists them)"
+            f"RUN is {' '.join(runs)!r}; make look draws one trained run: give its id, or a unique "
+            "beginning of it (make runs lists them)"
         )
-    if (wanted.true is None) != (wanted.predicted is None):
-        raise PipelineError(
-            f"TRUE is {wanted.true} and PREDICTED is {wanted.predicted}; give both digits, as in "
-            "TRUE=5 PREDICTED=3"
-        )
-    if not wanted.view:
-        return ["confused"] if wanted.true is not None else list(VIEWS)
-    if wanted.view not in VIEWS:
+    if wanted.view and wanted.view not in VIEWS:
         raise PipelineError(f"VIEW is {wanted.view!r}; it must be one of {', '.join(VIEWS)}")
-    return [wanted.view]
+    if wanted.part and wanted.part not in PARTS:
+        raise PipelineError(f"PART is {wanted.part!r}; it must be {' or '.join(PARTS)}")
+    if (wanted.true is None) != (wanted.predicted is None):
+        given = "TRUE" if wanted.predicted is None else "PREDICTED"
+        raise PipelineError(f"only {given} is given; give both digits, as in TRUE=5 PREDICTED=3")
+    if wanted.pair and wanted.view not in ("", "confused"):
+        raise PipelineError(
+            f"VIEW is {wanted.view!r}, which takes no TRUE and PREDICTED; leave VIEW or them out"
+        )
+    if not wanted.view and not wanted.pair and (wanted.start, wanted.count) != (None, None):
+        raise PipelineError(
+            "START and COUNT are for one view; name it, as in VIEW=digits START=100 COUNT=50"
+        )
 
 
-def _show(
-    context: Context, view: Callable[[Views, Wanted], Shown], views: Views, wanted: Wanted
-) -> None:
-    try:
-        shown = view(views, wanted)
-    except ValueError as error:
-        raise PipelineError(f"{error}; change START or COUNT") from None
-    for line in shown.lines:
-        context.report(line)
+def _missing(name: str, views: Views) -> str:
+    """Say why a run or its rows do not have this view; empty if they do."""
+    if name in OF_ONE_NETWORK and views.run.record.parents:
+        return ": none, as the run averages several"
+    if name in OF_LABELS and views.rows.labels is None:
+        return ": none, as their labels are not known"
+    return ""
+
+
+def _show(context: Context, shown: Shown, part: str, run: Run) -> None:
+    """Print the lines and save the pictures, those of different rows apart."""
     from pipeline import plots
 
-    for name, figure in shown.pictures:
-        path = views.run.folder / "look" / f"{name}.png"
+    for line in shown.lines:
+        context.report(line)
+    for name, figure in shown.pictures.items():
+        path = run.folder / "look" / f"{name}{part and f'-{part}'}.png"
         plots.save(figure, path)
         context.report(f"wrote {path}")
