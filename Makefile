@@ -100,6 +100,10 @@ lint: $(READY) ## ruff and mypy
 test: $(READY) ## the tests: real digits, the real kaggle command, under 10 minutes
 	@$(RUN_PYTHON) -m pytest
 
+.PHONY: test-slow
+test-slow: $(READY) ## the few tests that take a minute each: runs killed and continued
+	@$(RUN_PYTHON) -m pytest -m slow
+
 .PHONY: lock
 lock: ## renew the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock

@@ -5,7 +5,6 @@ are (training.py).
 """
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ import keras
 import pandas as pd
 
 from pipeline.errors import PipelineError
-from pipeline.files import replacing
+from pipeline.files import publish, replacing
 from pipeline.progress import MemberProgress
 from pipeline.recipe import CheckpointSettings
-from pipeline.runs import Checkpoint, Member
+from pipeline.runs import Checkpoint, Member, Status
 
 Logs = dict[str, Any] | None
 
@@ -55,9 +54,14 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
         self._partial = folder / ".partial"
         self._plain = plain
         self._settings = settings
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         name = "epoch-{epoch:03d}-val_accuracy-{val_accuracy:.5f}.keras"
         super().__init__(self._partial / name, monitor="val_accuracy", mode="max")
+
+    @property
+    def parameters(self) -> int:
+        """The number of the network's weights."""
+        return int(self._plain.count_params())
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save the epoch if it is to be kept so far; those it replaces are kept no more."""
@@ -73,6 +77,13 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
             candidate.file = self._save(epoch, logs)
         self._replaced += [one for one in self.kept if one not in kept]
         self.kept = kept
+
+    def remove_strays(self) -> None:
+        """Delete the files of epochs that are not kept; call it once no record names them."""
+        names = {one.file for one in self.kept}
+        for path in self._folder.glob("*.keras"):
+            if path.name not in names:
+                path.unlink()
 
     def remove_replaced(self) -> None:
         """Delete the files that are no longer kept; call it once no record names them."""
@@ -100,7 +111,7 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
         finally:
             self.set_model(trained)
         (written,) = self._partial.iterdir()
-        os.replace(written, self._folder / written.name)
+        publish(written, self._folder / written.name)
         self._partial.rmdir()
         return written.name
 
@@ -140,6 +151,14 @@ class HistoryFile(keras.callbacks.Callback):
         """Add the epoch's row and rewrite the file, wholly or not at all."""
         seconds = round(time.perf_counter() - self._started, 3)
         self.rows.append({**(logs or {}), "epoch": epoch + 1, "seconds": seconds})
+        self._write()
+
+    def restore(self, rows: list[dict[str, float]]) -> None:
+        """Go on from these rows, and rewrite the file with them."""
+        self.rows = rows
+        self._write()
+
+    def _write(self) -> None:
         with replacing(self._path) as temporary:
             pd.DataFrame(self.rows)[HISTORY_COLUMNS].to_csv(temporary, index=False)
 
@@ -148,23 +167,23 @@ class MemberRecord(keras.callbacks.Callback):
     """Hands `keep` the member as far as it has come, at the end of every epoch.
 
     It comes after `checkpoints` in the list of callbacks, whose kept files it reports.
+    `seconds_before` are those of an earlier process that this one continues.
     """
 
     def __init__(
-        self,
-        index: int,
-        seed: int,
-        parameters: int,
-        checkpoints: KeptCheckpoints,
-        keep: Callable[[Member], None],
+        self, member: Member, checkpoints: KeptCheckpoints, keep: Callable[[Member], None]
     ) -> None:
         super().__init__()
-        self._index = index
-        self._seed = seed
-        self._parameters = parameters
+        self.seconds_before = 0.0
+        self._member = member
         self._checkpoints = checkpoints
         self._keep = keep
-        self._started = 0.0
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """The wall time of the member's training so far."""
+        return round(self.seconds_before + time.perf_counter() - self._started, 1)
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Start the member's clock."""
@@ -172,17 +191,21 @@ class MemberRecord(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Describe the member after this epoch."""
+        self.tell(epoch + 1, "running")
+
+    def tell(self, epochs: int, status: Status) -> None:
+        """Describe the member after so many epochs."""
         self._keep(
-            Member(
-                index=self._index,
-                seed=self._seed,
-                parameters=self._parameters,
-                epochs=epoch + 1,
-                seconds=round(time.perf_counter() - self._started, 1),
-                checkpoints=list(self._checkpoints.kept),
+            self._member.model_copy(
+                update={
+                    "status": status,
+                    "parameters": self._checkpoints.parameters,
+                    "epochs": epochs,
+                    "seconds": self.seconds,
+                    "checkpoints": list(self._checkpoints.kept),
+                }
             )
         )
-        self._checkpoints.remove_replaced()
 
 
 class FiniteLoss(keras.callbacks.Callback):

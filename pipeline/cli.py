@@ -90,13 +90,16 @@ FIXES = {
 STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "data": ("Fetch the competition's files and check every cell.", data.data),
     "split": ("Hold out validation rows, and list exact duplicates.", data.split),
-    "train": ("Train the recipe's network, unless that run is there.", train.train),
+    "train": (
+        "Train the recipe's networks, or go on with a run; nothing if it is done.",
+        train.train,
+    ),
     "ensemble": ("Average the checkpoints of one or more runs.", ensemble.ensemble),
     "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
 }
 
 
-STAGES_BEFORE_RUNS = ("data", "split", "train")
+STAGES_BEFORE_RUNS = ("data", "split")
 
 
 def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> None:
@@ -115,8 +118,8 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         with _failures_told():
             if run and name in STAGES_BEFORE_RUNS:
                 raise PipelineError(
-                    f"RUN is {run!r}, but make {name} works on no finished run; leave RUN out, or "
-                    "use it with ensemble, submission or submit"
+                    f"RUN is {run!r}, but make {name} takes no RUN; leave it out, or use it with "
+                    "train, ensemble, submission, submit or look"
                 )
             checked = recipes.load(recipe, changes, seed)
             request = Request(checked, source, practice_seed, tuple(run.split()), "", force)

@@ -36,6 +36,11 @@ class Digits:
     labels: NDArray[np.uint8]
 
 
+def select(labelled: Digits, rows: NDArray[np.int64]) -> Digits:
+    """Return the given rows of labelled digits, in the order of `rows`."""
+    return Digits(images=labelled.images[rows], labels=labelled.labels[rows])
+
+
 def read_train(path: Path, expected_rows: int | None = None) -> Digits:
     """Read `train.csv`: a label and 784 pixels a row, in the file's order.
 

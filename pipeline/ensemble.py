@@ -7,10 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.dataset import Dataset
 from pipeline.errors import PipelineError
 from pipeline.networks import CLASSES, scale
 from pipeline.progress import Report
 from pipeline.runs import Run
+from pipeline.split import Split
 
 BATCH = 500
 """Rows per prediction step; it changes no result."""
@@ -33,6 +35,41 @@ def predict(
         for total, images in zip(sums, parts, strict=True):
             total += probabilities(network, images)
     return [(total / len(checkpoints)).astype(np.float32) for total in sums]
+
+
+def out_of_fold(
+    run: Run, splits: Sequence[Split], dataset: Dataset, report: Report
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the validation rows, and mean probabilities for them and for the test rows.
+
+    A member predicts the rows of its own fold, which it was not trained on, and all test rows;
+    every network counts the same. `splits` has one entry a fold, or one for a hold-out. The rows
+    are int64 [n], ascending, the probabilities float32 [n, 10] and [tests, 10]. Raises
+    PipelineError if a fold has no checkpoint, or one that cannot be loaded.
+    """
+    images, tests = dataset.labelled.images, dataset.test_images
+    sums, counts = np.zeros((len(images), CLASSES)), np.zeros(len(images), np.int64)
+    test_sum = np.zeros((len(tests), CLASSES))
+    members = [member for member in run.record.members if member.checkpoints]
+    _check_folds(run, {member.fold for member in members}, len(splits))
+    for member in members:
+        rows = splits[member.fold].validation_rows
+        own, test = predict(run.checkpoint_paths(member), [images[rows], tests], report)
+        sums[rows] += own
+        counts[rows] += 1
+        test_sum += test
+    rows = np.flatnonzero(counts)
+    validation = sums[rows] / counts[rows, None]
+    return rows, validation.astype(np.float32), (test_sum / len(members)).astype(np.float32)
+
+
+def _check_folds(run: Run, trained: set[int], folds: int) -> None:
+    missing = [str(fold + 1) for fold in range(folds) if fold not in trained]
+    if missing:
+        where = f" for fold {', '.join(missing)} of {folds}" if folds > 1 else ""
+        raise PipelineError(
+            f"run {run.id} has no checkpoint yet{where}; make train RUN={run.id} continues it"
+        )
 
 
 def load_checkpoint(path: Path) -> keras.Model:

@@ -29,9 +29,25 @@ def replacing(target: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, target)
+        publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(written: Path, target: Path) -> None:
+    """Move a whole file onto `target`, on the same disk, so that it survives a loss of power."""
+    _flush(written)
+    os.replace(written, target)
+    _flush(target.parent)
+
+
+def _flush(path: Path) -> None:
+    """Have the operating system put a file's, or a folder's, content on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

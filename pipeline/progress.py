@@ -26,7 +26,8 @@ class MemberProgress:
     On anything but a terminal the bars stay away, and the line an epoch says the time left.
     """
 
-    def __init__(self, report: Report, epochs: int, steps: int) -> None:
+    def __init__(self, report: Report, epochs: int, steps: int, done: int = 0) -> None:
+        """Take the number of epochs in all, of steps an epoch, and of epochs done before."""
         self._report = report
         self._epochs = epochs
         self._steps = steps
@@ -46,7 +47,7 @@ class MemberProgress:
             disable=not Console(stderr=True).is_terminal,
         )
         self._epoch_bar = self._bars.add_task("epoch", total=steps)
-        self._run_bar = self._bars.add_task("run at most", total=epochs * steps)
+        self._run_bar = self._bars.add_task("run at most", total=(epochs - done) * steps)
 
     def __enter__(self) -> Self:
         self._bars.start()

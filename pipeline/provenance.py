@@ -16,13 +16,16 @@ SHAPING_MODULES = (
     "digits",
     "dataset",
     "split",
+    "plan",
     "augment",
     "networks",
     "fast_layers",
     "hardware",
     "callbacks",
     "compiling",
+    "resume",
     "training",
+    "members",
     "ensemble",
 )
 """The modules that decide a run's numbers. A change elsewhere (a table, a message) leaves runs

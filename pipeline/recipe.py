@@ -10,7 +10,14 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import PipelineError
@@ -27,8 +34,10 @@ class Section(BaseModel):
 class SplitSettings(Section):
     """How labelled rows are parted into training and validation rows."""
 
-    validation_fraction: float = Field(0.15, gt=0, lt=1, description="share of rows held out")
-    seed: int = Field(0, ge=0, description="random_state of train_test_split")
+    validation_fraction: float = Field(
+        0.15, gt=0, lt=1, description="share of rows held out; with members.folds, 1 / folds is"
+    )
+    seed: int = Field(0, ge=0, description="random_state of train_test_split or StratifiedKFold")
 
 
 class NetworkSettings(Section):
@@ -140,12 +149,29 @@ class CheckpointSettings(Section):
         return self
 
 
+class MemberSettings(Section):
+    """How many networks are trained, and on which rows each."""
+
+    folds: int = Field(
+        0, ge=0, description="0: one hold-out; k, 2 or more: stratified k-fold, a network a fold"
+    )
+    seeds: int = Field(1, ge=1, description="networks per fold, or per hold-out")
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise PydanticCustomError("one_fold", "0 (a hold-out), or 2 or more")
+        return folds
+
+
 class Recipe(Section):
     """All settings of a run, as resolved: file, then `SET`, then `SEED`."""
 
     name: str = Field(description="the file's name without .toml")
     seed: int = Field(0, ge=0, description="first weights, order of rows, warps, dropout")
     split: SplitSettings = SplitSettings()
+    members: MemberSettings = MemberSettings()
     network: NetworkSettings = NetworkSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings = TrainingSettings()

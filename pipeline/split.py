@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,10 +103,7 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
             f"split.validation_fraction: is {fraction}; a number between 0 and 1 is allowed, "
             "such as 0.15"
         )
-    if not 0 <= seed < 2**32:
-        raise PipelineError(
-            f"split.seed: is {seed}; a whole number from 0 to 4294967295 is allowed"
-        )
+    _check_seed(seed)
     classes, counts = np.unique(labels, return_counts=True)
     for label, count in zip(classes, counts, strict=True):
         if count < 2:
@@ -131,6 +129,42 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
     )
 
 
+def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: str) -> list[Split]:
+    """Part the rows into `folds` stratified folds: one split each, whose validation rows it is.
+
+    `labels` is uint8 [n]; 2 <= `folds` <= the rarest label's rows; 0 <= `seed` < 2**32. The folds
+    are those of scikit-learn's `StratifiedKFold(folds, shuffle=True, random_state=seed)`: every row
+    is a validation row of just one split. Raises PipelineError when a setting is out of its range.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    _check_seed(seed)
+    rarest = int(np.unique(labels, return_counts=True)[1].min())
+    if not 2 <= folds <= rarest:
+        raise PipelineError(
+            f"members.folds: is {folds}; 2 to {rarest} are allowed, as the rarest label has "
+            f"{rarest} rows"
+        )
+    parted = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+    return [
+        Split(
+            data_fingerprint=data_fingerprint,
+            fraction=1 / folds,
+            seed=seed,
+            train_rows=train_rows.astype(np.int64),
+            validation_rows=validation_rows.astype(np.int64),
+        )
+        for train_rows, validation_rows in parted
+    ]
+
+
+def fingerprint(splits: Sequence[Split]) -> str:
+    """Return 64 hexadecimal digits that identify a hold-out, or the folds of one run, in order."""
+    if len(splits) == 1:
+        return splits[0].fingerprint
+    return hashlib.sha256("".join(split.fingerprint for split in splits).encode()).hexdigest()
+
+
 def exact_duplicates(train: Digits, test_images: NDArray[np.uint8]) -> pd.DataFrame:
     """List the images that stand in the data more than once, pixel for pixel.
 
@@ -152,3 +186,10 @@ def exact_duplicates(train: Digits, test_images: NDArray[np.uint8]) -> pd.DataFr
             found.append(("test", match, row, int(train.labels[match]), None))
     table = pd.DataFrame(found, columns=list(DUPLICATE_COLUMNS))
     return table.astype(dict.fromkeys(DUPLICATE_COLUMNS[1:], "Int64"))
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise PipelineError(
+            f"split.seed: is {seed}; a whole number from 0 to 4294967295 is allowed"
+        )

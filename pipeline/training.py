@@ -31,11 +31,15 @@ from pipeline.hardware import Hardware
 from pipeline.networks import scale
 from pipeline.progress import MemberProgress, Report
 from pipeline.recipe import Recipe
+from pipeline.resume import ResumePoint
 from pipeline.runs import Member
 
 VALIDATION_BATCH = 250
 """Rows per step of validation: it changes no result, and larger batches measured no faster."""
 
+
+RESUME_FILE = "resume.npz"
+"""In the folder of a member that is not done: all that its next epoch depends on."""
 
 WARP_THREADS = 2
 """Batches warped at the same time, in order: two keep ahead of the training step (`make bench`)."""
@@ -49,39 +53,59 @@ def train_member(
     hardware: Hardware,
     report: Report,
     keep: Callable[[Member], None],
-    index: int = 0,
+    member: Member | None = None,
 ) -> None:
-    """Train member `index` of a run.
+    """Train one member of a run, or go on with it where a process before this one stopped.
 
-    `folder` receives history.csv and checkpoints/. `keep` is given the member as far as it has
-    come at the end of every epoch, so that nothing is lost if the process ends. Raises
-    PipelineError for an unknown network, too little memory, or a loss that is infinite or NaN.
+    `folder` receives history.csv, checkpoints/ and, until the member is done, resume.npz, from
+    which its next epoch is the very one that would have come. `keep` is given the member as far
+    as it has come at the end of every epoch, so that nothing is lost if the process ends;
+    `member` is its record so far, by default that of a run's first one. Raises PipelineError for an
+    unknown network, too little memory, or a loss that is infinite or NaN.
     """
+    member = member or Member(index=0, seed=recipe.seed, status="pending")
     keras.utils.clear_session()  # lets go of a network trained before in this process
-    keras.utils.set_random_seed(_seed(recipe.seed, index))
+    keras.utils.set_random_seed(_seed(recipe.seed, member.index))
     chosen = recipe.network
     plain = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
     network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
     checkpoints = KeptCheckpoints(folder / "checkpoints", plain, recipe.checkpoints)
+    schedule, history = _schedule(recipe), HistoryFile(folder / "history.csv")
+    record = MemberRecord(member, checkpoints, keep)
+    path = folder / RESUME_FILE
+    resume = ResumePoint(path, hardware.precision, schedule, checkpoints, history, record)
+    resume.restore_files()
+    callbacks = [FiniteLoss(), LearningRate(), *schedule, checkpoints, history, record]
+    if resume.epoch < recipe.training.epochs and not resume.stopped:
+        _fit(network, recipe, training, validation, member.index, callbacks, resume, report)
+    record.tell(len(history.rows), "done")
+    path.unlink(missing_ok=True)
+
+
+def _fit(
+    network: keras.Model,
+    recipe: Recipe,
+    training: Digits,
+    validation: Digits,
+    index: int,
+    callbacks: list[keras.callbacks.Callback],
+    resume: ResumePoint,
+    report: Report,
+) -> None:
+    """Train from the resume point on, with progress shown."""
+    first, epochs = resume.epoch, recipe.training.epochs
     steps = math.ceil(len(training.labels) / recipe.training.batch_size)
-    with (
-        MemberProgress(report, recipe.training.epochs, steps) as progress,
-        _memory_failures(recipe),
-    ):
+    if first:
+        report(f"going on after epoch {first}")
+    with MemberProgress(report, epochs, steps, first) as progress, _memory_failures(recipe):
         network.fit(
-            training_dataset(recipe, training, index),
+            training_dataset(recipe, training, index, first),
             steps_per_epoch=steps,
-            epochs=recipe.training.epochs,
+            initial_epoch=first,
+            epochs=epochs,
             validation_data=validation_dataset(validation),
-            callbacks=[
-                FiniteLoss(),
-                LearningRate(),
-                *_schedule(recipe),
-                checkpoints,
-                HistoryFile(folder / "history.csv"),
-                MemberRecord(index, recipe.seed, plain.count_params(), checkpoints, keep),
-                ProgressReport(progress),
-            ],
+            # An epoch is shown as done once it is saved.
+            callbacks=[*callbacks, resume, ProgressReport(progress)],
             shuffle=False,
             verbose=0,
         )

@@ -273,12 +273,28 @@ def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
     assert process.returncode == 130
     assert errors == "interrupted\n"
     name = workspace.only_run("quick-s9-*").name
-    assert f"make submit RUN={name} uses its checkpoints" in output
+    assert f"make submit RUN={name} uses the checkpoints so far" in output
     listed = workspace.run("runs").stdout
     assert re.search(rf"{name}  interrupted", listed)
     done = workspace.run("submission", "--run", name)
     assert done.returncode == 0, done.stderr
     submission.check(workspace.folder / "submissions" / f"{name}.csv")
+    epochs = len(pd.read_csv(workspace.folder / "runs" / name / "members/0/history.csv"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "train", "--run", name],
+        cwd=workspace.folder,
+        env=workspace.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line == f"going on after epoch {epochs}\n" for line in process.stdout)
+    assert next(process.stdout).startswith(f"epoch {epochs + 1:>2}/14")
+    refused = workspace.run("train", "--recipe", "quick", "--seed", "9")
+    assert refused.returncode == 1
+    assert f"run {name} is being worked on by process {process.pid} on " in refused.stderr
+    process.kill()
+    process.communicate(timeout=60)
 
 
 def test_a_folder_of_csvs_ends_with_how_to_upload(workspace: Workspace, small_digits: Path) -> None:
@@ -343,7 +359,8 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
             ["train", "--source", "elsewhere"],
             "SOURCE is 'elsewhere'; it must be auto, kaggle, practice, mnist,",
         ),
-        (["train", "--run", "quick"], "make train works on no finished run; leave RUN out"),
+        (["split", "--run", "quick"], "make split takes no RUN; leave it out"),
+        (["train", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
         (["look", "--view", "digits"], "RUN is ''; make look draws one trained run"),
         (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
         (["submit", "--source", "kaggle"], "credentials"),

@@ -55,7 +55,7 @@ def test_a_second_run_of_the_same_name_gets_a_number(store: RunStore) -> None:
 def test_only_finished_runs_are_found_by_identity_newest_first(store: RunStore) -> None:
     first, second, running = (store.create(record(identity="same")) for _ in range(3))
     for run in (first, second):
-        with run.recorded():
+        with run.worked_on():
             pass
     assert [run.id for run in store.with_identity("same")] == [second.id, first.id]
     assert running.state() == "running"
@@ -84,7 +84,7 @@ def test_the_way_a_run_ends_is_recorded(
     store: RunStore, error: BaseException, status: str, reason: str
 ) -> None:
     run = store.create(record())
-    with pytest.raises(type(error)), run.recorded():
+    with pytest.raises(type(error)), run.worked_on():
         raise error
     found = store.find(run.id)
     assert (found.state(), found.record.reason) == (status, reason)

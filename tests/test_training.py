@@ -89,7 +89,8 @@ def test_a_member_leaves_its_best_epochs_and_its_history(
     ]
     best = history.sort_values(["val_accuracy", "val_loss"], ascending=[False, True])[:2]
     assert [one.epoch for one in kept[-1].checkpoints] == list(best["epoch"])
-    assert [member.epochs for member in kept] == [1, 2, 3, 4]
+    assert [member.epochs for member in kept] == [0, 1, 2, 3, 4, 4]
+    assert [member.status for member in kept] == ["running"] * 5 + ["done"]
     files = sorted(path.name for path in (tmp_path / "0" / "checkpoints").iterdir())
     assert files == sorted(one.file for one in kept[-1].checkpoints)
     for one in kept[-1].checkpoints:

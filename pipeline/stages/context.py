@@ -1,22 +1,18 @@
 """What every stage of one command shares: the request, the folders, and the data, read once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import dataset, sources
 from pipeline.competition import Competition, DataFiles
 from pipeline.dataset import Dataset
-from pipeline.digits import Digits
 from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
 from pipeline.progress import Report
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, SplitSettings
 from pipeline.runs import Run, RunStore
-from pipeline.split import Split, hold_out
+from pipeline.split import Split, fingerprint, hold_out, k_folds
 
 
 @dataclass(frozen=True)
@@ -44,10 +40,17 @@ class Context:
     def __init__(self, root: Path, request: Request, report: Report) -> None:
         self.request = request
         self.report = report
+        self._root = root
         self.data_folder = root / "data"
         self.submissions_folder = root / "submissions"
         self.store = RunStore(root / "runs")
         self.ledger = Ledger(self.submissions_folder / "ledger.csv")
+
+    def with_recipe(self, recipe: Recipe) -> "Context":
+        """Return the context of the same request with another recipe."""
+        made = Context(self._root, replace(self.request, recipe=recipe), self.report)
+        made.competition = self.competition
+        return made
 
     @cached_property
     def chosen_runs(self) -> list[Run]:
@@ -75,50 +78,53 @@ class Context:
         return dataset.read(self.files)
 
     @cached_property
-    def split(self) -> Split:
-        """The recipe's split of the data, made once and then read back."""
-        settings = self.request.recipe.split
-        return self._hold_out(settings.validation_fraction, settings.seed)
+    def splits(self) -> list[Split]:
+        """The recipe's splits of the data, one a fold, made once and then read back."""
+        recipe = self.request.recipe
+        return self._splits(recipe.split, recipe.members.folds)
 
     @property
-    def split_path(self) -> Path:
-        """Where the recipe's split of the data is kept."""
-        settings = self.request.recipe.split
-        return self._split_path(settings.validation_fraction, settings.seed)
+    def split_paths(self) -> list[Path]:
+        """Where the recipe's splits of the data are kept."""
+        recipe = self.request.recipe
+        return self._split_paths(recipe.split, recipe.members.folds)
 
-    def split_of(self, run: Run) -> Split:
-        """Return the split that a run was trained with, which may be another recipe's.
+    def splits_of(self, run: Run) -> list[Split]:
+        """Return the splits that a run was trained with, which may be another recipe's.
 
-        Raises PipelineError if the data do not give that split any more.
+        Raises PipelineError if the data do not give those splits any more.
         """
-        settings = run.record.recipe["split"]
-        split = self._hold_out(settings["validation_fraction"], settings["seed"])
-        if split.fingerprint != run.record.split_fingerprint:
+        settings = SplitSettings.model_validate(run.record.recipe["split"])
+        splits = self._splits(settings, run.record.recipe.get("members", {}).get("folds", 0))
+        found = fingerprint(splits)
+        if found != run.record.split_fingerprint:
             raise PipelineError(
                 f"run {run.id} has the split {run.record.split_fingerprint[:12]}, but the data of "
-                f"SOURCE give {split.fingerprint[:12]}; give the SOURCE and PRACTICE_SEED of the "
-                "run, or train it again"
+                f"SOURCE give {found[:12]}; give the SOURCE and PRACTICE_SEED of the run, or train "
+                "it again"
             )
-        return split
+        return splits
 
-    def _split_path(self, fraction: float, seed: int) -> Path:
-        return (
-            self.data_folder / "splits" / f"{self.dataset.fingerprint[:12]}-{fraction}-{seed}.npz"
-        )
+    def _split_paths(self, settings: SplitSettings, folds: int) -> list[Path]:
+        data = self.dataset.fingerprint[:12]
+        names = [f"{data}-{settings.validation_fraction}-{settings.seed}.npz"]
+        if folds:
+            names = [f"{data}-fold-{one}-of-{folds}-{settings.seed}.npz" for one in range(folds)]
+        return [self.data_folder / "splits" / name for name in names]
 
-    def _hold_out(self, fraction: float, seed: int) -> Split:
-        """Read a split back, or make it where it is not there or damaged."""
-        path = self._split_path(fraction, seed)
-        if path.exists():
+    def _splits(self, settings: SplitSettings, folds: int) -> list[Split]:
+        """Read splits back, or make them where one is not there or damaged."""
+        paths, data = self._split_paths(settings, folds), self.dataset.fingerprint
+        if all(path.exists() for path in paths):
             try:
-                return Split.load(path, self.dataset.fingerprint)
+                return [Split.load(path, data) for path in paths]
             except PipelineError as error:
                 self.report(f"{error}: splitting again")
-        split = hold_out(self.dataset.labelled.labels, fraction, seed, self.dataset.fingerprint)
-        split.save(path)
-        return split
-
-
-def select(labelled: Digits, rows: NDArray[np.int64]) -> Digits:
-    """Return the given rows of labelled digits."""
-    return Digits(images=labelled.images[rows], labels=labelled.labels[rows])
+        labels = self.dataset.labelled.labels
+        if folds:
+            splits = k_folds(labels, folds, settings.seed, data)
+        else:
+            splits = [hold_out(labels, settings.validation_fraction, settings.seed, data)]
+        for split, path in zip(splits, paths, strict=True):
+            split.save(path)
+        return splits

@@ -15,20 +15,21 @@ def data(context: Context) -> DataFiles:
     return files
 
 
-def split(context: Context) -> Split:
-    """Make the recipe's split, and list the images that stand in the data more than once.
+def split(context: Context) -> list[Split]:
+    """Make the recipe's splits, and list the images that stand in the data more than once.
 
-    The list is a leak check: it goes to <data>-duplicates.csv beside the split. Raises
+    The list is a leak check: it goes to <data>-duplicates.csv beside the splits. Raises
     PipelineError.
     """
-    made = context.split
-    context.report(
-        f"split {made.fingerprint[:12]}: {len(made.train_rows):,} training and "
-        f"{len(made.validation_rows):,} validation rows, stratified, in {context.split_path}"
-    )
+    made = context.splits
+    for one, path in zip(made, context.split_paths, strict=True):
+        context.report(
+            f"split {one.fingerprint[:12]}: {len(one.train_rows):,} training and "
+            f"{len(one.validation_rows):,} validation rows, stratified, in {path}"
+        )
     table = exact_duplicates(context.dataset.labelled, context.dataset.test_images)
     name = f"{context.dataset.fingerprint[:12]}-duplicates.csv"
-    path = context.split_path.with_name(name)
+    path = context.split_paths[0].with_name(name)
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False)
     within = int((table["kind"] == "train").sum())

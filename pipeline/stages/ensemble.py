@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import provenance, quiet
+from pipeline.digits import select
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
 from pipeline.runs import Run, Scores
-from pipeline.stages.context import Context, select
+from pipeline.stages.context import Context
 from pipeline.stages.train import train
 
 
@@ -33,9 +34,11 @@ def _scored(context: Context, run: Run, again: bool = False) -> Run:
         context.report(f"run {run.id} is scored already")
     elif run.record.parents:
         parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
-        _average(context, run, parents)
+        with run.held():
+            _average(context, run, parents)
     else:
-        _predict(context, run)
+        with run.held():  # nobody trains on, and deletes checkpoints, meanwhile
+            _predict(context, run)
     _report_test(context, run)
     return run
 
@@ -55,12 +58,11 @@ def _check(context: Context, run: Run) -> None:
 
 
 def _predict(context: Context, run: Run) -> None:
-    """Average the softmax outputs of a run's checkpoints."""
-    rows = context.split_of(run).validation_rows
+    """Average the softmax outputs of a run's members, each row's by those that never saw it."""
+    splits = context.splits_of(run)
     averaging = _import_averaging()
     started = time.perf_counter()
-    parts = [context.dataset.labelled.images[rows], context.dataset.test_images]
-    validation, test = averaging.predict(run.checkpoint_paths(), parts, context.report)
+    rows, validation, test = averaging.out_of_fold(run, splits, context.dataset, context.report)
     run.record.timings["ensemble_seconds"] = round(time.perf_counter() - started, 1)
     _finish(context, run, rows, validation, test)
 
@@ -80,7 +82,7 @@ def _several(context: Context, parents: list[Run]) -> Run:
                 return run
     record = parents[0].record.model_copy(deep=True)
     record.id, record.identity = f"ensemble-{identity[:8]}", identity
-    record.status, record.reason, record.scores = "running", "", None
+    record.status, record.reason, record.scores = "pending", "", None
     record.recipe_name = " + ".join(run.record.recipe_name for run in parents)
     record.parents = [run.id for run in parents]
     record.members = [member for run in parents for member in run.record.members]
@@ -89,7 +91,7 @@ def _several(context: Context, parents: list[Run]) -> Run:
         totals.update(parent.record.timings)
     record.timings = dict(totals)
     run = context.store.create(record)
-    with run.recorded():
+    with run.held(), run.worked_on():
         _average(context, run, parents)
     return run
 
@@ -156,7 +158,7 @@ def _report_test(context: Context, run: Run) -> None:
 
 
 def training_accuracy(context: Context, run: Run) -> float:
-    """Return the accuracy of a scored run's ensemble on its own training rows, in [0, 1].
+    """Return a scored run's accuracy on its own training rows, in [0, 1]: its members' mean.
 
     The rows are taken as they are, without warps or dropout. The figure is kept in the record.
     Raises PipelineError.
@@ -166,9 +168,16 @@ def training_accuracy(context: Context, run: Run) -> float:
     kept = run.record.scores
     assert kept is not None, "the stage `ensemble` has scored the run"
     if kept.training_accuracy is None:
-        rows = select(context.dataset.labelled, context.split_of(run).train_rows)
-        averaging = _import_averaging()
-        (found,) = averaging.predict(run.checkpoint_paths(), [rows.images], context.report)
-        kept.training_accuracy = scores.accuracy(rows.labels, found.argmax(axis=1))
-        run.save()
+        averaging, splits = _import_averaging(), context.splits_of(run)
+        accuracies = []
+        for member in run.record.members:
+            rows = select(context.dataset.labelled, splits[member.fold].train_rows)
+            paths = run.checkpoint_paths(member)
+            (found,) = averaging.predict(paths, [rows.images], context.report)
+            accuracies.append(scores.accuracy(rows.labels, found.argmax(axis=1)))
+        with run.held():
+            kept = run.record.scores
+            assert kept is not None, "a scored run stays one"
+            kept.training_accuracy = float(np.mean(accuracies))
+            run.save()
     return kept.training_accuracy

@@ -77,7 +77,7 @@ def _pixels(views: Views, wanted: Wanted) -> Shown:
 
 
 def _curves(views: Views, wanted: Wanted) -> Shown:
-    members = [member.index for member in views.run.record.members]
+    members = [member.index for member in views.run.record.members if member.epochs]
     return Shown(pictures={f"curves-{index}": views.curves(index) for index in members})
 
 

@@ -1,24 +1,77 @@
 """The stage `train`: the run that the recipe, the data and the code determine."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from pipeline import provenance, quiet
-from pipeline.runs import Member, Record, Run
-from pipeline.stages.context import Context, select
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from pipeline import files, provenance, quiet
+from pipeline.errors import PipelineError
+from pipeline.plan import plan
+from pipeline.recipe import Recipe
+from pipeline.runs import Record, Run
+from pipeline.split import fingerprint
+from pipeline.stages.context import Context
+
+if TYPE_CHECKING:
+    from pipeline.hardware import Hardware
 
 
 def train(context: Context) -> Run:
-    """Return the finished run of the request, training it if there is none.
+    """Return the finished run of the request: found, continued, or trained from its beginning.
 
+    Members that are done are not trained again, and the others go on after their last epoch.
     Raises PipelineError, and KeyboardInterrupt on Ctrl-C; the run is then marked as failed or
-    interrupted, and its checkpoints can be used.
+    interrupted, and can be continued.
     """
+    if context.chosen_runs:
+        return _continue(context)
     record = _describe(context)
-    if not context.request.force:
-        for run in context.store.with_identity(record.identity):
-            context.report(f"run {run.id} is trained already; FORCE=1 trains it again")
-            return run
-    return _train(context, record)
+    run = None if context.request.force else _find(context, record.identity)
+    if run and run.record.status == "done":
+        return _told(context, run)
+    hardware = _prepare(context)
+    # Two commands that begin the same run: the second finds the first one's.
+    with files.locked(context.store.folder / ".lock"):
+        run = None if context.request.force else _find(context, record.identity)
+        run = run or context.store.create(record)
+    return _work(context, run, hardware)
+
+
+def _find(context: Context, identity: str) -> Run | None:
+    """Return the newest run of an identity, a finished one if there is one."""
+    found = context.store.with_identity(identity) or context.store.with_identity(identity, False)
+    return found[0] if found else None
+
+
+def _told(context: Context, run: Run) -> Run:
+    context.report(f"run {run.id} is trained already; FORCE=1 trains it again")
+    return run
+
+
+def _continue(context: Context) -> Run:
+    """Finish the run that `RUN` names. Raises PipelineError if it would not be the same run."""
+    (run, *others), names = context.chosen_runs, " ".join(context.request.runs)
+    if others or run.record.parents or context.request.force:
+        raise PipelineError(
+            f"RUN is {names!r}{' with FORCE' if context.request.force else ''}; make train "
+            "continues one run that trains: give its id, and no FORCE"
+        )
+    if run.record.status == "done":
+        return _told(context, run)
+    try:
+        own = context.with_recipe(Recipe.model_validate(run.record.recipe))
+        same = _describe(own).identity == run.record.identity
+    except ValidationError:
+        same = False  # a recipe of another version
+    if not same:
+        raise PipelineError(
+            f"run {run.id} was begun with other data, code or library versions, and cannot be "
+            f"continued; train {run.record.recipe_name} with SEED={run.record.seed} anew"
+        )
+    return _work(own, run, _prepare(own))
 
 
 def _describe(context: Context) -> Record:
@@ -26,11 +79,12 @@ def _describe(context: Context) -> Record:
     request, recipe = context.request, context.request.recipe
     settings = recipe.model_dump(mode="json")
     code, versions = provenance.code_fingerprint(), provenance.versions()
+    split = fingerprint(context.splits)
     identity = provenance.identity(
         {
             "recipe": settings,
             "data": context.dataset.fingerprint,
-            "split": context.split.fingerprint,
+            "split": split,
             "code": code,
             "versions": versions,
         }
@@ -39,65 +93,59 @@ def _describe(context: Context) -> Record:
     return Record(
         id=f"{recipe.name}-s{recipe.seed}-{identity[:8]}",
         identity=identity,
-        status="running",
+        status="pending",
         recipe=settings,
         recipe_name=recipe.name,
         seed=recipe.seed,
         source=str(Path(request.source).resolve()) if name == "folder" else name,
         practice_seed=request.practice_seed,
         data_fingerprint=context.dataset.fingerprint,
-        split_fingerprint=context.split.fingerprint,
+        split_fingerprint=split,
         code_fingerprint=code,
         versions=versions,
         git=provenance.git_state(),
+        members=plan(recipe),
     )
 
 
-def _train(context: Context, record: Record) -> Run:
-    recipe, split = context.request.recipe, context.split
-    training_digits = select(context.dataset.labelled, split.train_rows)
-    validation_digits = select(context.dataset.labelled, split.validation_rows)
-
+def _prepare(context: Context) -> Hardware:
+    """Check the recipe's network and find the devices, before any run is made."""
     # TensorFlow takes seconds to import; a command that finds its run trained must not wait.
     with quiet.startup():
-        from pipeline import hardware, networks, training
+        from pipeline import hardware, networks
 
+    recipe = context.request.recipe
     networks.check(recipe.network.name, recipe.network.rates)
-    found = hardware.prepare(recipe.training)
-    record.hardware = found.record()
-    run = context.store.create(record)
-    context.report(
-        f"run {run.id}: training {recipe.network.name} on {len(split.train_rows):,} rows, "
-        f"validating on {len(split.validation_rows):,}; {found.describe()}"
-    )
+    return hardware.prepare(recipe.training)
 
-    def keep(member: Member) -> None:
-        record.members = [member]
-        record.timings["training_seconds"] = member.seconds
-        run.save()
 
-    try:
-        with run.recorded():
-            training.train_member(
-                recipe,
-                training_digits,
-                validation_digits,
-                run.member_folder(0),
-                found,
-                context.report,
-                keep,
-            )
-    except KeyboardInterrupt:
-        context.report(_interrupted(run))
-        raise
+def _work(context: Context, run: Run, found: Hardware) -> Run:
+    """Train what of the run is not done."""
+    from pipeline import members
+
+    recipe, splits, labelled = context.request.recipe, context.splits, context.dataset.labelled
+    with run.held():
+        if run.record.status == "done":  # another process has finished it meanwhile
+            return _told(context, run)
+        try:
+            with run.worked_on():
+                run.record.hardware = found.record()
+                run.record.scores = None  # those of the checkpoints so far, if it was scored
+                context.report(
+                    f"run {run.id}: training {recipe.network.name} on "
+                    f"{len(splits[0].train_rows):,} rows, validating on "
+                    f"{len(splits[0].validation_rows):,}; {found.describe()}"
+                )
+                members.train_members(run, recipe, labelled, splits, found, context.report)
+        except KeyboardInterrupt:
+            context.report(_interrupted(run, len(splits)))
+            raise
     return run
 
 
-def _interrupted(run: Run) -> str:
+def _interrupted(run: Run, folds: int) -> str:
     epochs = sum(member.epochs for member in run.record.members)
-    if not epochs:
-        return f"run {run.id}: interrupted before its first epoch ended"
-    return (
-        f"run {run.id}: interrupted after {epochs} epochs; make submit RUN={run.id} uses its "
-        "checkpoints, and without RUN the run is trained afresh"
-    )
+    told = f"run {run.id}: interrupted after {epochs} epochs; make train RUN={run.id} goes on"
+    if len({member.fold for member in run.record.members if member.checkpoints}) == folds:
+        told += f", and make submit RUN={run.id} uses the checkpoints so far"
+    return told

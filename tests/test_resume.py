@@ -1,0 +1,174 @@
+"""Exact resume: a member that was stopped at any epoch ends as if it never had been."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import recipe
+from pipeline.digits import Digits
+from pipeline.errors import PipelineError
+from pipeline.hardware import prepare
+from pipeline.recipe import Recipe
+from pipeline.runs import Member
+from pipeline.training import RESUME_FILE, train_member
+
+# Patience of 1 and a high rate: rate and counters change within a few epochs.
+CHANGES = (
+    "training.epochs=6 training.batch_size=50 training.learning_rate=0.02 "
+    "reduce_on_plateau.enabled=true reduce_on_plateau.patience=1 "
+    "early_stopping.enabled=true early_stopping.patience=3 "
+    "checkpoints.keep_best=2 checkpoints.keep_last=1"
+)
+
+
+class StoppedError(Exception):
+    """The end of a process, as far as a test in one process can have it."""
+
+
+def silent(line: str) -> None:
+    """Take a progress line."""
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    with pytest.raises(StoppedError):
+        yield
+
+
+@pytest.fixture(scope="module")
+def rows(labelled: Digits) -> Digits:
+    return Digits(labelled.images[:520], labelled.labels[:520])
+
+
+@pytest.fixture(scope="module")
+def validation(labelled: Digits) -> Digits:
+    return Digits(labelled.images[520:], labelled.labels[520:])
+
+
+def train(
+    settings: Recipe,
+    rows: Digits,
+    validation: Digits,
+    folder: Path,
+    stops: Callable[[Member], bool] = lambda member: False,
+) -> list[Member]:
+    """Train until the record says what `stops` wants; return all that was recorded."""
+    kept: list[Member] = []
+
+    def keep(member: Member) -> None:
+        files = {path.name for path in (folder / "checkpoints").glob("*.keras")}
+        assert {one.file for one in member.checkpoints} <= files, "the record names a lost file"
+        kept.append(member)
+        if stops(member):
+            raise StoppedError
+
+    hardware = prepare(settings.training)
+    train_member(settings, rows, validation, folder, hardware, silent, keep)
+    return kept
+
+
+def after(epochs: int) -> Callable[[Member], bool]:
+    return lambda member: member.epochs == epochs and member.status == "running"
+
+
+def outcome(folder: Path, member: Member) -> tuple[pd.DataFrame, list[list[np.ndarray]]]:
+    """The history but for the seconds, and the weights of every checkpoint that is recorded."""
+    history = pd.read_csv(folder / "history.csv").drop(columns="seconds")
+    weights = []
+    files = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert files == {one.file for one in member.checkpoints}
+    for one in member.checkpoints:
+        network = keras.saving.load_model(folder / "checkpoints" / one.file, compile=False)
+        weights.append(network.get_weights())
+    return history, weights
+
+
+def check_same(folder: Path, member: Member, whole: Path, expected: Member) -> None:
+    assert member.status == expected.status == "done"
+    assert member.checkpoints == expected.checkpoints
+    history, weights = outcome(whole, expected)
+    history_again, weights_again = outcome(folder, member)
+    pd.testing.assert_frame_equal(history_again, history, check_exact=True)
+    for ours, theirs in zip(weights_again, weights, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not (folder / RESUME_FILE).exists()
+
+
+def test_a_stopped_member_goes_on_to_the_very_same_end(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    # float16's optimiser has the most state: it scales the loss.
+    settings = recipe.load("mlp_1000_dropout", f"{CHANGES} training.precision=mixed_float16")
+    *_, expected = train(settings, rows, validation, tmp_path / "whole")
+    folder = tmp_path / "resumed"
+    for epochs in (1, 4):
+        with stopped():
+            train(settings, rows, validation, folder, after(epochs))
+    *_, found = train(settings, rows, validation, folder)
+    check_same(folder, found, tmp_path / "whole", expected)
+    history = pd.read_csv(folder / "history.csv")
+    assert history["learning_rate"].nunique() > 1, "ReduceLROnPlateau had nothing to do"
+    assert found.seconds >= history["seconds"].sum() - 0.1
+
+
+def test_early_stopping_counts_on_and_stays_stopped(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    # No fall of the loss is enough: training ends with the third epoch after the first.
+    settings = recipe.load("mlp_1000_dropout", f"{CHANGES} early_stopping.min_delta=9")
+    *_, expected = train(settings, rows, validation, tmp_path / "whole")
+    assert expected.epochs == 4
+    folder = tmp_path / "resumed"
+    with stopped():
+        train(settings, rows, validation, folder, after(3))
+    with stopped():
+        train(settings, rows, validation, folder, lambda member: member.status == "done")
+    assert (folder / RESUME_FILE).exists(), "stopped between the record and the clearing up"
+    told = train(settings, rows, validation, folder)
+    assert [member.epochs for member in told] == [4, 4]
+    check_same(folder, told[-1], tmp_path / "whole", expected)
+    assert told[-1].seconds > 0
+
+
+def test_a_recipe_without_schedule_resumes(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    settings = recipe.load("mlp_1000_dropout", "training.epochs=3")
+    *_, expected = train(settings, rows, validation, tmp_path / "whole")
+    with stopped():
+        train(settings, rows, validation, tmp_path / "resumed", after(2))
+    *_, found = train(settings, rows, validation, tmp_path / "resumed")
+    check_same(tmp_path / "resumed", found, tmp_path / "whole", expected)
+
+
+def test_a_damaged_file_is_named_and_may_be_deleted(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=3")
+    with stopped():
+        train(settings, rows, validation, tmp_path, after(2))
+    path = tmp_path / RESUME_FILE
+    whole = path.read_bytes()
+    flipped = whole[:400] + bytes(255 - byte for byte in whole[400:500]) + whole[500:]
+    for content in (whole[:-80], flipped, b"", b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(PipelineError, match=r"resume\.npz cannot be read .*; delete it, and"):
+            train(settings, rows, validation, tmp_path)
+    path.unlink()
+    *_, found = train(settings, rows, validation, tmp_path)
+    assert (found.status, found.epochs) == ("done", 3)
+
+
+def test_another_precision_is_refused(rows: Digits, validation: Digits, tmp_path: Path) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=3 training.precision=mixed_float16")
+    with stopped():
+        train(settings, rows, validation, tmp_path, after(2))
+    other = recipe.load("mlp_50", "training.epochs=3 training.precision=float32")
+    with pytest.raises(PipelineError, match=r"was written in mixed_float16, .* means float32 on"):
+        train(other, rows, validation, tmp_path)
