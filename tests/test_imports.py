@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,17 @@ def test_every_module_that_decides_numbers_is_in_the_code_fingerprint() -> None:
             if imported in known
         }
     assert reached - {"pipeline"} == set(SHAPING_MODULES) | HARMLESS.keys()
+
+
+def test_every_package_and_recipe_is_installed() -> None:
+    settings = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent for path in PACKAGE.rglob("__init__.py")}
+    assert settings["packages"] == sorted(
+        ".".join(folder.relative_to(PACKAGE.parent).parts) for folder in folders
+    )
+    patterns = settings["package-data"]["pipeline"]
+    found = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    assert found == set(PACKAGE.rglob("*.toml"))
 
 
 def test_the_command_line_starts_without_tensorflow() -> None:
