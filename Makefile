@@ -101,7 +101,7 @@ test: $(READY) ## the tests: real digits, the real kaggle command, under 10 minu
 	@$(RUN_PYTHON) -m pytest
 
 .PHONY: test-slow
-test-slow: $(READY) ## the few tests that take a minute each: runs killed and continued
+test-slow: $(READY) ## the few tests that take a minute: runs killed and continued, baselines
 	@$(RUN_PYTHON) -m pytest -m slow
 
 .PHONY: lock

@@ -129,6 +129,7 @@ def accuracy_on_training_rows(run: Run, root: Path) -> float:
     return float((probabilities.argmax(axis=1) == labels[rows]).mean())
 
 
+@pytest.mark.slow
 def test_baselines_are_trained_once_and_measured_on_real_digits(
     tmp_path: Path, without_tensorflow: str
 ) -> None:

@@ -22,7 +22,7 @@ from tests.kaggle_stand_in import TOKEN, StandIn
 REPOSITORY = Path(__file__).parents[1]
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 OPTIONS = re.search(r"^export (.*)$", MAKEFILE, re.MULTILINE)[1].split()  # type: ignore[index]
-QUICK = ["--recipe", "quick", "--set", "training.epochs=2"]
+QUICK = ["--recipe", "quick", "--set", "training.epochs=1"]
 OTHER = [*QUICK, "--seed", "1"]
 
 AUDITED = """
@@ -129,7 +129,7 @@ def test_from_nothing_to_a_scored_submission(
     hidden = pd.read_csv(workspace.folder / "data/practice/hidden/labels.csv")
     accuracy = accuracy_score(hidden["Label"], labels)
     assert float(score[1]) == pytest.approx(accuracy, abs=1e-5)
-    assert accuracy > 0.95
+    assert accuracy > 0.9
     expected = ["members/0/curves.png", "mistakes.png", "validation.npz", "test.npz", "run.json"]
     assert all((run / name).stat().st_size > 1000 for name in expected)
     assert (workspace.folder / "submissions" / f"{run.name}.png").stat().st_size > 10_000
@@ -187,7 +187,7 @@ def test_kaggle_from_download_to_score(kaggle: tuple[StandIn, Workspace]) -> Non
     assert "source: Kaggle, with the access token in the environment" in done.stdout
     score = re.search(r"^public score (\S+)$", done.stdout, re.MULTILINE)
     assert score
-    assert float(score[1]) > 0.95
+    assert float(score[1]) > 0.9
     assert server.count("DownloadDataFiles") == 1
     assert server.count("CreateSubmission") == 1
     again = workspace.run("submit", *OTHER)
@@ -255,6 +255,7 @@ def test_several_runs_are_averaged(workspace: Workspace, kaggle: tuple[StandIn, 
     np.testing.assert_allclose(np.load(made / "test.npz")["probabilities"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
     workspace: Workspace, first: subprocess.CompletedProcess[str]
 ) -> None:
