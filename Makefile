@@ -15,11 +15,14 @@ VENV := .venv
 RUN_PYTHON := $(VENV)/bin/python
 PIPELINE := $(RUN_PYTHON) -m pipeline
 
-export SOURCE RECIPE SEED RUN PRACTICE_SEED SET MESSAGE FORCE SEEDS VIEW PART START COUNT TRUE PREDICTED
+export SOURCE RECIPE SEED RUN PRACTICE_SEED SET MESSAGE FORCE EXECUTOR RAY_ADDRESS SEEDS VIEW PART START COUNT TRUE PREDICTED
 
 # The CUDA libraries are installed where an NVIDIA driver answers.
 LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requirements.lock)
-READY := $(VENV)/.installed-$(LOCK)
+BASE := $(VENV)/.installed-$(LOCK)
+# Ray is an extra: installed where members are trained with it, and for the tests.
+RAY := $(VENV)/.installed-requirements-ray.lock
+READY := $(if $(filter ray,$(EXECUTOR)),$(RAY),$(BASE))
 
 .PHONY: help
 help: ## list the targets
@@ -27,19 +30,25 @@ help: ## list the targets
 	@echo
 	@echo '  Variables: SOURCE=auto|kaggle|practice|mnist|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
 	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
+	@echo '             EXECUTOR=auto|serial|processes|ray  RAY_ADDRESS=<host:port>'
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
 	@echo '  baselines: SEEDS=<n>'
 
 .PHONY: setup
-setup: $(READY) ## make .venv and install the locked packages (done by itself)
+setup: $(READY) ## make .venv and install the locked packages (done by itself); EXECUTOR=ray adds Ray
 
-$(READY): $(LOCK)
+$(BASE): $(LOCK)
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { echo 'error: PYTHON is "$(PYTHON)";' \
 	  'Python 3.11, 3.12 or 3.13 is needed: install one, or name it: make setup PYTHON=<path>' >&2; exit 1; }
 	@echo 'setting up $(VENV) from $(LOCK): some minutes, once'
 	@rm -f $(VENV)/.installed-*
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@touch $@
+
+$(RAY): requirements-ray.lock $(BASE)
+	@echo 'adding Ray to $(VENV) from $<'
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .PHONY: data
@@ -87,7 +96,7 @@ doctor: $(READY) ## what is there, what is missing, and how to get it
 	@$(PIPELINE) doctor
 
 .PHONY: bench
-bench: $(READY) ## measure speed against ImageDataGenerator and the plain notebook loop
+bench: $(RAY) ## measure speed against ImageDataGenerator and the plain notebook loop
 	@$(RUN_PYTHON) -m tests.bench
 
 .PHONY: lint
@@ -97,17 +106,18 @@ lint: $(READY) ## ruff and mypy
 	@$(RUN_PYTHON) -m mypy
 
 .PHONY: test
-test: $(READY) ## the tests: real digits, the real kaggle command, under 10 minutes
+test: $(RAY) ## the tests: real digits, the real kaggle command, under 10 minutes
 	@$(RUN_PYTHON) -m pytest
 
 .PHONY: test-slow
-test-slow: $(READY) ## the few tests that take a minute: runs killed and continued, baselines
+test-slow: $(RAY) ## the few tests that take a minute: runs killed and continued, baselines
 	@$(RUN_PYTHON) -m pytest -m slow
 
 .PHONY: lock
 lock: ## renew the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock
 
 .PHONY: clean
 clean: ## delete .venv and caches; data, runs and submissions stay

@@ -7,18 +7,17 @@ are (training.py).
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.files import publish, replacing
-from pipeline.progress import MemberProgress
 from pipeline.recipe import CheckpointSettings
-from pipeline.runs import Checkpoint, Member, Status
+from pipeline.runs import Checkpoint, Member, Status, remove_strays
 
 Logs = dict[str, Any] | None
 
@@ -80,10 +79,7 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
 
     def remove_strays(self) -> None:
         """Delete the files of epochs that are not kept; call it once no record names them."""
-        names = {one.file for one in self.kept}
-        for path in self._folder.glob("*.keras"):
-            if path.name not in names:
-                path.unlink()
+        remove_strays(self._folder, self.kept)
 
     def remove_replaced(self) -> None:
         """Delete the files that are no longer kept; call it once no record names them."""
@@ -163,22 +159,41 @@ class HistoryFile(keras.callbacks.Callback):
             pd.DataFrame(self.rows)[HISTORY_COLUMNS].to_csv(temporary, index=False)
 
 
+class Watcher(Protocol):
+    """Is told what a member in training does, on the thread that trains it."""
+
+    def began(self, device: str, epoch: int, steps: int) -> None:
+        """Training goes on after `epoch` epochs, in `steps` steps each, on `device`."""
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Of epoch `epoch`, from 1, `step` steps are done."""
+
+    def kept(self, member: Member) -> None:
+        """The member has come so far; its checkpoints are written, its resume file is not yet."""
+
+    def saved(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Epoch `epoch`, from 1, is over and wholly saved, with Keras's `metrics`."""
+
+
 class MemberRecord(keras.callbacks.Callback):
-    """Hands `keep` the member as far as it has come, at the end of every epoch.
+    """Tells the watcher of the member as far as it has come, at the end of every epoch.
 
     It comes after `checkpoints` in the list of callbacks, whose kept files it reports.
     `seconds_before` are those of an earlier process that this one continues.
     """
 
-    def __init__(
-        self, member: Member, checkpoints: KeptCheckpoints, keep: Callable[[Member], None]
-    ) -> None:
+    def __init__(self, member: Member, checkpoints: KeptCheckpoints, watcher: Watcher) -> None:
         super().__init__()
         self.seconds_before = 0.0
         self._member = member
         self._checkpoints = checkpoints
-        self._keep = keep
+        self._watcher = watcher
         self._started = time.perf_counter()
+
+    @property
+    def draw(self) -> int:
+        """How often the member began anew with other first weights."""
+        return self._member.draw
 
     @property
     def seconds(self) -> float:
@@ -195,7 +210,7 @@ class MemberRecord(keras.callbacks.Callback):
 
     def tell(self, epochs: int, status: Status) -> None:
         """Describe the member after so many epochs."""
-        self._keep(
+        self._watcher.kept(
             self._member.model_copy(
                 update={
                     "status": status,
@@ -208,8 +223,12 @@ class MemberRecord(keras.callbacks.Callback):
         )
 
 
+class DivergedError(PipelineError):
+    """A loss became infinite or NaN."""
+
+
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends training with a PipelineError when an epoch's loss is infinite or NaN.
+    """Ends training with a DivergedError when an epoch's loss is infinite or NaN.
 
     It comes first in the list of callbacks, so that no other one keeps such an epoch.
     """
@@ -219,27 +238,28 @@ class FiniteLoss(keras.callbacks.Callback):
         for name in ("loss", "val_loss"):
             value = (logs or {})[name]
             if not math.isfinite(value):
-                raise PipelineError(
+                raise DivergedError(
                     f"{name} became {value} in epoch {epoch + 1}, where it must be finite; lower "
                     'training.learning_rate (SET="training.learning_rate=0.0003")'
                 )
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Tells a MemberProgress of every step and epoch."""
+    """Tells the watcher of every step and of every epoch; it comes last in the list."""
 
-    def __init__(self, progress: MemberProgress) -> None:
+    def __init__(self, watcher: Watcher) -> None:
         super().__init__()
-        self._progress = progress
+        self._watcher = watcher
+        self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Start the epoch's bar."""
-        self._progress.start_epoch(epoch + 1)
+        """Note the epoch that the steps belong to."""
+        self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Move the bars by one step."""
-        self._progress.step(batch + 1)
+        """Tell of one more step."""
+        self._watcher.stepped(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Print the epoch's figures."""
-        self._progress.end_epoch(epoch + 1, logs or {})
+        """Tell that the epoch is saved."""
+        self._watcher.saved(epoch + 1, {name: float(value) for name, value in (logs or {}).items()})

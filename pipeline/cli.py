@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import doctor
+from pipeline import doctor, runs
 from pipeline import recipe as recipes
 from pipeline.baselines import show as show_baselines
 from pipeline.errors import PipelineError
@@ -59,6 +59,13 @@ Force = Annotated[
     bool, typer.Option(envvar="FORCE", help="train, or upload, although it was done already")
 ]
 Message = Annotated[str, typer.Option(envvar="MESSAGE", help="what the competition shows")]
+Executor = Annotated[
+    str,
+    typer.Option(
+        envvar="EXECUTOR",
+        help="where members are trained: auto, serial, processes (side by side), or ray",
+    ),
+]
 Seeds = Annotated[
     int, typer.Option(envvar="SEEDS", min=1, help="training seeds a recipe: 0 to this number - 1")
 ]
@@ -76,6 +83,7 @@ RandomSeed = Annotated[int, typer.Option(envvar="SEED", min=0, help="which rando
 Digit = {"min": 0, "max": 9}
 TrueLabel = Annotated[int | None, typer.Option("--true", envvar="TRUE", **Digit, help="a label")]
 Predicted = Annotated[int | None, typer.Option(envvar="PREDICTED", **Digit, help="read as this")]
+DEFAULT_RECIPE = "bn_cnn"
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 
 
@@ -98,8 +106,21 @@ STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
 }
 
-
 STAGES_BEFORE_RUNS = ("data", "split")
+
+
+def _check_run(stage: str, run: str, recipe: str, changes: str, seed: int | None) -> None:
+    """Raise PipelineError for a `RUN` that the stage, or what is given beside it, does not bear."""
+    if run and stage in STAGES_BEFORE_RUNS:
+        raise PipelineError(
+            f"RUN is {run!r}, but make {stage} takes no RUN; leave it out, or use it with train, "
+            "ensemble, submission, submit or look"
+        )
+    if run and (recipe != DEFAULT_RECIPE or changes or seed is not None):
+        raise PipelineError(
+            f"RUN is {run!r}, and a run has its own recipe; leave out RECIPE, SET and SEED, or "
+            "leave out RUN to train another run"
+        )
 
 
 def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> None:
@@ -108,21 +129,19 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
     @app.command(name, help=text)
     def command(
         source: Source = "auto",
-        recipe: RecipeName = "bn_cnn",
+        recipe: RecipeName = DEFAULT_RECIPE,
         seed: Seed = None,
         changes: Changes = "",
         practice_seed: PracticeSeed = 0,
         run: RunNames = "",
         force: Force = False,
+        executor: Executor = "auto",
     ) -> None:
         with _failures_told():
-            if run and name in STAGES_BEFORE_RUNS:
-                raise PipelineError(
-                    f"RUN is {run!r}, but make {name} takes no RUN; leave it out, or use it with "
-                    "train, ensemble, submission, submit or look"
-                )
+            _check_run(name, run, recipe, changes, seed)
             checked = recipes.load(recipe, changes, seed)
-            request = Request(checked, source, practice_seed, tuple(run.split()), "", force)
+            names = tuple(run.split())
+            request = Request(checked, source, practice_seed, names, "", force, executor)
             run_stage(Context(Path(), request, _say))
 
 
@@ -133,19 +152,22 @@ for _name, (_text, _run_stage) in STAGES.items():
 @app.command("submit")
 def submit_command(
     source: Source = "auto",
-    recipe: RecipeName = "bn_cnn",
+    recipe: RecipeName = DEFAULT_RECIPE,
     seed: Seed = None,
     changes: Changes = "",
     practice_seed: PracticeSeed = 0,
     run: RunNames = "",
     message: Message = "",
     force: Force = False,
+    executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
     with _failures_told():
+        _check_run("submit", run, recipe, changes, seed)
         checked = recipes.load(recipe, changes, seed)
-        request = Request(checked, source, practice_seed, tuple(run.split()), message, force)
+        names = tuple(run.split())
+        request = Request(checked, source, practice_seed, names, message, force, executor)
         outcome = submit.submit(Context(Path(), request, _say_aside if as_json else _say))
         if as_json:
             _print_json(outcome.as_json())
@@ -184,8 +206,8 @@ def look_command(
 ) -> None:
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
     with _failures_told():
-        runs = tuple(run.split())
-        request = Request(source=source, practice_seed=practice_seed, runs=runs)
+        names = tuple(run.split())
+        request = Request(source=source, practice_seed=practice_seed, runs=names)
         wanted = look.Wanted(view, part, start, count, true, predicted, seed)
         look.look(Context(Path(), request, _say), wanted)
 
@@ -206,17 +228,16 @@ def compare_command(as_json: Json = False) -> None:
 
 @app.command("runs")
 def runs_command(as_json: Json = False) -> None:
-    """List all runs with their states, oldest first."""
+    """List all runs with their states and those of their members, oldest first."""
     with _failures_told():
-        runs = _store().all()
+        found = _store().all()
         if as_json:
-            _print_json(
-                [{**run.record.model_dump(mode="json"), "state": run.state()} for run in runs]
-            )
+            _print_json([runs.as_json(run) for run in found])
             return
-        for run in runs:
-            _say(f"{run.id}  {run.state()}  {run.record.created_at}  {run.record.reason}".rstrip())
-        if not runs:
+        for run in found:
+            for line in runs.describe(run):
+                _say(line)
+        if not found:
             _say("no runs yet; make submit makes one")
 
 

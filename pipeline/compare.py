@@ -91,13 +91,14 @@ def compare(runs: Sequence[Run], uploads: Sequence[Upload]) -> Comparison:
 @dataclass(frozen=True)
 class _Judged:
     run: Run
+    rows: NDArray[np.int64]
     correct: NDArray[np.bool_]
     log_loss: float
 
 
 def _group(split: str, runs: Sequence[Run], uploads: Sequence[Upload]) -> Group:
     judged = sorted(
-        (_judge(run) for run in runs), key=lambda one: (-int(one.correct.sum()), one.log_loss)
+        (_judge(run) for run in runs), key=lambda one: (-float(one.correct.mean()), one.log_loss)
     )
     rows = [_row(one, judged[0], _upload_of(one.run, uploads)) for one in judged]
     return Group(source=_source(runs[0]), split=split, rows=rows)
@@ -117,6 +118,7 @@ def _judge(run: Run) -> _Judged:
     predictions = stored["probabilities"].argmax(axis=1)
     return _Judged(
         run=run,
+        rows=stored["rows"],
         correct=predictions == stored["labels"],
         log_loss=scores.log_loss(stored["labels"], stored["probabilities"]),
     )
@@ -125,7 +127,9 @@ def _judge(run: Run) -> _Judged:
 def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
     record, rows = one.run.record, len(one.correct)
     interval = scores.wilson_interval(int(one.correct.sum()), rows)
-    test = None if one is best else scores.mcnemar_exact(one.correct, best.correct)
+    # A run goes on without a fold whose members failed: only rows that both predict are paired.
+    _, ours, theirs = np.intersect1d(one.rows, best.rows, return_indices=True)
+    test = None if one is best else scores.mcnemar_exact(one.correct[ours], best.correct[theirs])
     return Row(
         run=record.id,
         recipe=record.recipe_name,

@@ -43,15 +43,16 @@ def out_of_fold(
     """Return the validation rows, and mean probabilities for them and for the test rows.
 
     A member predicts the rows of its own fold, which it was not trained on, and all test rows;
-    every network counts the same. `splits` has one entry a fold, or one for a hold-out. The rows
-    are int64 [n], ascending, the probabilities float32 [n, 10] and [tests, 10]. Raises
-    PipelineError if a fold has no checkpoint, or one that cannot be loaded.
+    every network counts the same; rows of a fold whose members all failed are not among those
+    returned. `splits` has one entry a fold, or one for a hold-out. The rows are int64 [n],
+    ascending, the probabilities float32 [n, 10] and [tests, 10]. Raises PipelineError if another
+    fold has no checkpoint, or one cannot be loaded.
     """
     images, tests = dataset.labelled.images, dataset.test_images
     sums, counts = np.zeros((len(images), CLASSES)), np.zeros(len(images), np.int64)
     test_sum = np.zeros((len(tests), CLASSES))
-    members = [member for member in run.record.members if member.checkpoints]
-    _check_folds(run, {member.fold for member in members}, len(splits))
+    members = run.record.usable_members
+    _check_folds(run, len(splits), report)
     for member in members:
         rows = splits[member.fold].validation_rows
         own, test = predict(run.checkpoint_paths(member), [images[rows], tests], report)
@@ -63,13 +64,19 @@ def out_of_fold(
     return rows, validation.astype(np.float32), (test_sum / len(members)).astype(np.float32)
 
 
-def _check_folds(run: Run, trained: set[int], folds: int) -> None:
-    missing = [str(fold + 1) for fold in range(folds) if fold not in trained]
-    if missing:
-        where = f" for fold {', '.join(missing)} of {folds}" if folds > 1 else ""
+def _check_folds(run: Run, folds: int, report: Report) -> None:
+    """Raise PipelineError if a fold has no checkpoint yet; say so if it will never have one."""
+    usable = {member.fold for member in run.record.usable_members}
+    to_come = {member.fold for member in run.record.members if member.status != "failed"}
+    missing = [fold for fold in range(folds) if fold not in usable]
+    where = f" for fold {', '.join(str(fold + 1) for fold in missing)} of {folds}"
+    if not usable or to_come.intersection(missing):
         raise PipelineError(
-            f"run {run.id} has no checkpoint yet{where}; make train RUN={run.id} continues it"
+            f"run {run.id} has no checkpoint yet{where if folds > 1 else ''}; make train "
+            f"RUN={run.id} continues it"
         )
+    if missing:
+        report(f"run {run.id} has no member{where}: those rows are not among the validation rows")
 
 
 def load_checkpoint(path: Path) -> keras.Model:
@@ -93,8 +100,12 @@ def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
     def step(pixels: tf.Tensor) -> tf.Tensor:
         return network(scale(pixels), training=False)
 
+    # Called itself, TensorFlow would warn that every checkpoint is traced anew.
+    step = step.get_concrete_function()
     starts = range(0, len(images), BATCH)
-    return np.concatenate([step(images[start : start + BATCH]).numpy() for start in starts])
+    return np.concatenate(
+        [step(tf.constant(images[start : start + BATCH])).numpy() for start in starts]
+    )
 
 
 def average(runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

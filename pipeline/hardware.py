@@ -1,21 +1,27 @@
 """The devices a run trains on, and what the recipe's automatic settings mean on them."""
 
-import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import joblib
 import tensorflow as tf
 
+from pipeline.errors import PipelineError
 from pipeline.recipe import TrainingSettings
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run was trained on, as its record keeps it."""
+    """What a run was trained on, as its record keeps it.
+
+    `cores` are those that this process may use, `threads` those of TensorFlow's that share an
+    operation.
+    """
 
     processor: str
     cores: int
+    threads: int
     gpus: list[str]
     precision: str
     xla: bool
@@ -26,27 +32,50 @@ class Hardware:
 
     def describe(self) -> str:
         """Return one line for the person."""
-        devices = ", ".join(self.gpus) or f"{self.cores} CPU cores"
+        devices = ", ".join(self.gpus) or f"{self.threads} CPU core{'s'[: self.threads - 1]}"
         return f"{devices}, {self.precision}{', XLA' if self.xla else ''}"
 
 
-def prepare(settings: TrainingSettings) -> Hardware:
+def prepare(settings: TrainingSettings, threads: int | None = None) -> Hardware:
     """Find the devices, let GPUs take memory as they need it, and settle `auto` settings.
 
-    Call it before the first tensor is made: TensorFlow fixes its memory policy then.
+    `threads` are those that TensorFlow uses for an operation; None leaves it all cores. Call it
+    before the first tensor is made: TensorFlow fixes its memory policy and its threads then.
+    Raises PipelineError if it runs with another number already.
     """
     gpus = grow_memory()
+    cores = joblib.cpu_count()
+    if threads:
+        fix_threads(threads)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
     return Hardware(
         processor=platform.processor() or platform.machine(),
-        cores=os.cpu_count() or 1,
+        cores=cores,
+        threads=threads or cores,
         gpus=[
             detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
         ],
         precision=_precision(settings.precision, min(capabilities, default=None)),
         xla=bool(gpus) if settings.xla == "auto" else settings.xla == "on",
     )
+
+
+def fix_threads(threads: int) -> None:
+    """Have TensorFlow use so many threads for an operation, and run so many operations at once.
+
+    Raises PipelineError if TensorFlow runs with another number already.
+    """
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        raise PipelineError(
+            f"members.cpus asks for {threads} threads, but TensorFlow runs with another number in "
+            "this process; train in a process of its own (EXECUTOR=processes)"
+        ) from None
 
 
 def grow_memory() -> list[tf.config.PhysicalDevice]:

@@ -9,6 +9,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,44 @@ EarlyStopping's best weights are not among them: they reach no checkpoint.
 _CHECKPOINTS = TypeAdapter(list[Checkpoint])
 
 
+@dataclass(frozen=True)
+class SavedState:
+    """What a resume file holds: `state` as JSON has it, the variables as `arrays` by name."""
+
+    state: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def precision(self) -> str:
+        """The Keras dtype policy that the member began with; another has other variables."""
+        return str(self.state["precision"])
+
+
+def read(path: Path, draw: int) -> SavedState | None:
+    """Return what a resume file holds, None where there is none, or one of other first weights.
+
+    Raises PipelineError where it is damaged.
+    """
+    if not path.exists():
+        return None
+    state, arrays = _read(path)
+    return SavedState(state, arrays) if state["draw"] == draw else None
+
+
 class ResumePoint(keras.callbacks.Callback):
     """Saves a member's whole state at each epoch's end, and puts it back when training begins.
 
     The state is the variables of network and optimiser (dropout's seeds and the learning rate are
     among them), the counters of `schedule`'s callbacks, the kept checkpoints and the history. The
     file is written whole or not at all. This callback comes after all of those: Keras's callbacks
-    reset themselves when training begins, and it undoes that. Raises PipelineError for a file
-    that is damaged, or was written with another `precision`, whose variables are others.
+    reset themselves when training begins, and it undoes that. `saved` is what `path` held, read
+    before the network was built, because it says in which `precision`.
     """
 
     def __init__(
         self,
         path: Path,
+        saved: SavedState | None,
         precision: str,
         schedule: Sequence[keras.callbacks.Callback],
         checkpoints: KeptCheckpoints,
@@ -51,16 +77,15 @@ class ResumePoint(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._path = path
+        self._saved = saved
         self._precision = precision
         self._schedule = schedule
         self._checkpoints = checkpoints
         self._history = history
         self._record = record
-        self._arrays: dict[str, np.ndarray] = {}
-        self._counters: list[dict[str, float | None]] = []
-        self.epoch = 0
+        self.epoch: int = saved.state["epoch"] if saved else 0
         """The number of epochs that are done and saved."""
-        self.stopped = False
+        self.stopped: bool = saved.state["stopped"] if saved else False
         """Whether early stopping ended the training at the saved epoch."""
 
     def restore_files(self) -> None:
@@ -68,11 +93,8 @@ class ResumePoint(keras.callbacks.Callback):
 
         The record comes first: at no moment does it name a checkpoint that is gone.
         """
-        state, self._arrays = _read(self._path) if self._path.exists() else (None, {})
-        if state:
-            self._check(state["precision"])
-            self.epoch, self.stopped = state["epoch"], state["stopped"]
-            self._counters = state["schedule"]
+        if self._saved:
+            state = self._saved.state
             self._checkpoints.kept = _CHECKPOINTS.validate_python(state["kept"])
             self._history.restore(state["history"])
             self._record.seconds_before = state["seconds"]
@@ -81,15 +103,15 @@ class ResumePoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Put the saved variables and counters back, if there are any."""
-        if not self._arrays:
+        if not self._saved:
             return
         self.model.optimizer.build(self.model.trainable_variables)
         for name, variable in self._variables().items():
-            variable.assign(self._arrays[name])
-        for callback, values in zip(self._schedule, self._counters, strict=True):
+            variable.assign(self._saved.arrays[name])
+        for callback, values in zip(self._schedule, self._saved.state["schedule"], strict=True):
             for attribute, value in values.items():
                 setattr(callback, attribute, value)
-        self._arrays = {}
+        self._saved = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save the state, and only then let go of the checkpoints that it no longer names."""
@@ -107,6 +129,7 @@ class ResumePoint(keras.callbacks.Callback):
             "epoch": epoch,
             "stopped": bool(self.model.stop_training),
             "precision": self._precision,
+            "draw": self._record.draw,
             "schedule": [
                 {name: _plain(getattr(one, name)) for name in COUNTERS} for one in self._schedule
             ],
@@ -122,14 +145,6 @@ class ResumePoint(keras.callbacks.Callback):
             for part, variables in parts.items()
             for number, variable in enumerate(variables)
         }
-
-    def _check(self, precision: str) -> None:
-        if precision != self._precision:
-            raise PipelineError(
-                f"{self._path} was written in {precision}, and training.precision means "
-                f"{self._precision} on this machine; go on where {precision} is meant, or train "
-                "the run from its beginning with FORCE=1"
-            )
 
 
 def _plain(value: Any) -> float | None:

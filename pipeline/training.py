@@ -5,15 +5,16 @@ alone: a run can be repeated, and continued at any epoch with the same data.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline import networks
+from pipeline import networks, resume
 from pipeline.augment import ENGINES, Engine
 from pipeline.callbacks import (
     FiniteLoss,
@@ -22,6 +23,7 @@ from pipeline.callbacks import (
     LearningRate,
     MemberRecord,
     ProgressReport,
+    Watcher,
 )
 from pipeline.compiling import compile_network
 from pipeline.digits import Digits
@@ -29,17 +31,12 @@ from pipeline.errors import PipelineError
 from pipeline.fast_layers import accelerate
 from pipeline.hardware import Hardware
 from pipeline.networks import scale
-from pipeline.progress import MemberProgress, Report
 from pipeline.recipe import Recipe
 from pipeline.resume import ResumePoint
-from pipeline.runs import Member
+from pipeline.runs import RESUME_FILE, Member
 
 VALIDATION_BATCH = 250
 """Rows per step of validation: it changes no result, and larger batches measured no faster."""
-
-
-RESUME_FILE = "resume.npz"
-"""In the folder of a member that is not done: all that its next epoch depends on."""
 
 WARP_THREADS = 2
 """Batches warped at the same time, in order: two keep ahead of the training step (`make bench`)."""
@@ -51,35 +48,46 @@ def train_member(
     validation: Digits,
     folder: Path,
     hardware: Hardware,
-    report: Report,
-    keep: Callable[[Member], None],
+    watcher: Watcher,
     member: Member | None = None,
 ) -> None:
     """Train one member of a run, or go on with it where a process before this one stopped.
 
     `folder` receives history.csv, checkpoints/ and, until the member is done, resume.npz, from
-    which its next epoch is the very one that would have come. `keep` is given the member as far
-    as it has come at the end of every epoch, so that nothing is lost if the process ends;
-    `member` is its record so far, by default that of a run's first one. Raises PipelineError for an
-    unknown network, too little memory, or a loss that is infinite or NaN.
+    which its next epoch is the very one that would have come, in the precision it began with.
+    `watcher` is told of the member as far as it has come at the end of every epoch, so that
+    nothing is lost if the process ends; `member` is its record so far, by default that of a run's
+    first one. Raises PipelineError for an unknown network or too little memory, DivergedError for
+    a loss that is infinite or NaN.
     """
     member = member or Member(index=0, seed=recipe.seed, status="pending")
+    path = folder / RESUME_FILE
+    saved = resume.read(path, member.draw)
+    if saved:
+        hardware = replace(hardware, precision=saved.precision)
     keras.utils.clear_session()  # lets go of a network trained before in this process
-    keras.utils.set_random_seed(_seed(recipe.seed, member.index))
+    keras.utils.set_random_seed(_seed(recipe.seed, member))
     chosen = recipe.network
     plain = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
     network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
     checkpoints = KeptCheckpoints(folder / "checkpoints", plain, recipe.checkpoints)
     schedule, history = _schedule(recipe), HistoryFile(folder / "history.csv")
-    record = MemberRecord(member, checkpoints, keep)
-    path = folder / RESUME_FILE
-    resume = ResumePoint(path, hardware.precision, schedule, checkpoints, history, record)
-    resume.restore_files()
-    callbacks = [FiniteLoss(), LearningRate(), *schedule, checkpoints, history, record]
-    if resume.epoch < recipe.training.epochs and not resume.stopped:
-        _fit(network, recipe, training, validation, member.index, callbacks, resume, report)
+    record = MemberRecord(member, checkpoints, watcher)
+    point = ResumePoint(path, saved, hardware.precision, schedule, checkpoints, history, record)
+    point.restore_files()
+    watcher.began(hardware.describe(), point.epoch, steps_per_epoch(recipe, len(training.labels)))
+    if point.epoch < recipe.training.epochs and not point.stopped:
+        # An epoch is told as saved once the resume point has saved it.
+        last = [point, ProgressReport(watcher)]
+        callbacks = [FiniteLoss(), LearningRate(), *schedule, checkpoints, history, record, *last]
+        _fit(network, recipe, training, validation, member.index, callbacks, point.epoch)
     record.tell(len(history.rows), "done")
     path.unlink(missing_ok=True)
+
+
+def steps_per_epoch(recipe: Recipe, rows: int) -> int:
+    """Return the number of batches that so many training rows are, the last one often smaller."""
+    return math.ceil(rows / recipe.training.batch_size)
 
 
 def _fit(
@@ -89,23 +97,17 @@ def _fit(
     validation: Digits,
     index: int,
     callbacks: list[keras.callbacks.Callback],
-    resume: ResumePoint,
-    report: Report,
+    first: int,
 ) -> None:
-    """Train from the resume point on, with progress shown."""
-    first, epochs = resume.epoch, recipe.training.epochs
-    steps = math.ceil(len(training.labels) / recipe.training.batch_size)
-    if first:
-        report(f"going on after epoch {first}")
-    with MemberProgress(report, epochs, steps, first) as progress, _memory_failures(recipe):
+    """Train from the epoch `first`, counted from 0, on."""
+    with _memory_failures(recipe):
         network.fit(
             training_dataset(recipe, training, index, first),
-            steps_per_epoch=steps,
+            steps_per_epoch=steps_per_epoch(recipe, len(training.labels)),
             initial_epoch=first,
-            epochs=epochs,
+            epochs=recipe.training.epochs,
             validation_data=validation_dataset(validation),
-            # An epoch is shown as done once it is saved.
-            callbacks=[*callbacks, resume, ProgressReport(progress)],
+            callbacks=callbacks,
             shuffle=False,
             verbose=0,
         )
@@ -206,6 +208,6 @@ def _schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
     return callbacks
 
 
-def _seed(seed: int, member: int) -> int:
-    """Return Keras's global seed for a member, 32 bits, independent between members."""
-    return int(np.random.SeedSequence([seed, member]).generate_state(1)[0])
+def _seed(seed: int, member: Member) -> int:
+    """Return Keras's global seed for a member, 32 bits, independent between members and draws."""
+    return int(np.random.SeedSequence([seed, member.index, member.draw]).generate_state(1)[0])

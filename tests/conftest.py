@@ -2,17 +2,31 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import mnist
+from pipeline import mnist, recipe
 from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
 from pipeline.practice import data
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.sources import MNIST_FOLDER
+
+
+def pytest_collection_finish() -> None:
+    """Fix TensorFlow's numbers, as training.deterministic does, in the process of the tests.
+
+    It must be done before the first tensor is made; a test that needs no TensorFlow has not
+    imported it.
+    """
+    if "tensorflow" in sys.modules:
+        from pipeline import hardware
+
+        hardware.fix_threads(1)
+        hardware.prepare(recipe.load("quick", "training.deterministic=true").training)
 
 
 @pytest.fixture(scope="session", autouse=True)

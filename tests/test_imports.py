@@ -109,6 +109,8 @@ HARMLESS = {
     "competition": "names and numbers of rows, which are checked",
     "recipe": "settings, which a run's identity holds themselves",
     "runs": "the record",
+    "quiet": "messages",
+    "provenance": "what a run records of itself, and is told apart by",
 }
 """Modules that training and prediction use without their deciding a number, and why."""
 
@@ -141,5 +143,7 @@ def test_every_package_and_recipe_is_installed() -> None:
 
 def test_the_command_line_starts_without_tensorflow() -> None:
     names = sorted(name for name in modules() if room(name) in WITHOUT_TENSORFLOW)
+    # A worker process imports these before it can keep TensorFlow's greetings to itself.
+    names += [f"pipeline.members.{name}" for name in ("crew", "processes", "ray_tasks")]
     code = f"import sys, {', '.join(names)}; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import members, recipe, training
+from pipeline import recipe, training
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
+from pipeline.members import worker
 from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run
 from pipeline.split import fingerprint, hold_out, k_folds
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.train import train
-
-Keep = Callable[[Member], None]
 
 FOLDED = "members.folds=3 members.seeds=2 training.epochs=2 checkpoints.keep_last=2"
 
@@ -29,7 +28,7 @@ def silent(line: str) -> None:
 
 
 def context(root: Path, data: Path, settings: str = FOLDED, *runs: str) -> Context:
-    request = Request(recipe.load("mlp_50", settings), str(data), runs=runs)
+    request = Request(recipe.load("mlp_50", settings), str(data), runs=runs, executor="serial")
     return Context(root, request, silent)
 
 
@@ -44,12 +43,12 @@ def trained_on(small_digits: Path, root: Path) -> tuple[Run, dict[int, set[bytes
     seen: dict[int, set[bytes]] = {}
     original: Callable[..., None] = training.train_member
 
-    def noting(settings: Recipe, rows: Digits, *others: Any, member: Member, **named: Any) -> None:
-        seen[member.index] = {image.tobytes() for image in rows.images}
-        original(settings, rows, *others, member=member, **named)
+    def noting(settings: Recipe, rows: Digits, *others: Any) -> None:
+        seen[others[-1].index] = {image.tobytes() for image in rows.images}
+        original(settings, rows, *others)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(members, "train_member", noting)
+        patch.setattr(worker, "train_member", noting)
         return ensemble(context(root, small_digits)), seen
 
 
@@ -107,53 +106,46 @@ def test_seeds_of_one_fold_differ(trained_on: tuple[Run, dict[int, set[bytes]]])
     assert not np.array_equal(predicted(run, 0), predicted(run, 3))
 
 
+def interrupt(patch: pytest.MonkeyPatch, index: int, epochs: int) -> list[int]:
+    """Have Ctrl-C come once, when a member has come so far; return whose training begins."""
+    original: Callable[..., None] = worker.Teller.kept
+    begun: list[int] = []
+
+    def keep_and_stop(self: worker.Teller, member: Member) -> None:
+        original(self, member)
+        if member.index not in begun[-1:]:
+            begun.append(member.index)
+        if (member.index, member.epochs) == (index, epochs) and begun.count(index) == 1:
+            begun.append(-1)
+            raise KeyboardInterrupt
+
+    patch.setattr(worker.Teller, "kept", keep_and_stop)
+    return begun
+
+
 def test_a_run_goes_on_with_the_members_that_are_not_done(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original: Callable[..., None] = training.train_member
-    begun: list[int] = []
-
-    def second_stops(*others: Any, keep: Keep, member: Member) -> None:
-        begun.append(member.index)
-        second = len(begun) == 2
-
-        def keep_and_stop(one: Member) -> None:
-            keep(one)
-            if second and one.epochs == 1:
-                raise KeyboardInterrupt
-
-        original(*others, keep=keep_and_stop, member=member)
-
-    monkeypatch.setattr(members, "train_member", second_stops)
+    begun = interrupt(monkeypatch, index=1, epochs=1)
     with pytest.raises(KeyboardInterrupt):
         train(context(tmp_path, small_digits))
     (folder,) = (tmp_path / "runs").glob("mlp_50-*")
     with pytest.raises(PipelineError, match=r"no checkpoint yet for fold 3 of 3; make train RUN="):
         ensemble(context(tmp_path, small_digits, FOLDED, folder.name))
     named = train(context(tmp_path, small_digits, FOLDED, folder.name))
-    assert begun == [0, 1, 1, 2, 3, 4, 5]
+    assert begun == [0, 1, -1, 1, 2, 3, 4, 5]
     assert named.state() == "done"
     assert [one.status for one in named.record.members] == ["done"] * 6
     assert train(context(tmp_path, small_digits)).id == named.id
-    assert len(begun) == 7
+    assert len(begun) == 8
 
 
 def test_scores_of_a_run_that_went_on_are_made_anew(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = "training.epochs=3 training.learning_rate=0.1"
-    original: Callable[..., None] = training.train_member
-
-    def stops(*others: Any, keep: Keep, member: Member) -> None:
-        def keep_and_stop(one: Member) -> None:
-            keep(one)
-            if one.epochs == 2:
-                raise KeyboardInterrupt
-
-        original(*others, keep=keep_and_stop, member=member)
-
     with monkeypatch.context() as patch:
-        patch.setattr(members, "train_member", stops)
+        interrupt(patch, index=0, epochs=2)
         with pytest.raises(KeyboardInterrupt):
             train(context(tmp_path, small_digits, settings))
     (folder,) = (tmp_path / "runs").glob("mlp_50-*")
@@ -170,10 +162,7 @@ def test_scores_of_a_run_that_went_on_are_made_anew(
 def test_a_run_of_other_code_is_not_continued(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(members, "train_member", fails)
+    interrupt(monkeypatch, index=0, epochs=0)
     with pytest.raises(KeyboardInterrupt):
         train(context(tmp_path, small_digits))
     (folder,) = (tmp_path / "runs").glob("mlp_50-*")

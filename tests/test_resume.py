@@ -14,24 +14,21 @@ from pipeline.digits import Digits
 from pipeline.errors import PipelineError
 from pipeline.hardware import prepare
 from pipeline.recipe import Recipe
-from pipeline.runs import Member
-from pipeline.training import RESUME_FILE, train_member
+from pipeline.runs import RESUME_FILE, Member
+from pipeline.training import train_member
+from tests.watching import Watching
 
 # Patience of 1 and a high rate: rate and counters change within a few epochs.
 CHANGES = (
     "training.epochs=6 training.batch_size=50 training.learning_rate=0.02 "
     "reduce_on_plateau.enabled=true reduce_on_plateau.patience=1 "
     "early_stopping.enabled=true early_stopping.patience=3 "
-    "checkpoints.keep_best=2 checkpoints.keep_last=1"
+    "checkpoints.keep_best=2 checkpoints.keep_last=1 training.deterministic=true"
 )
 
 
 class StoppedError(Exception):
     """The end of a process, as far as a test in one process can have it."""
-
-
-def silent(line: str) -> None:
-    """Take a progress line."""
 
 
 @contextmanager
@@ -56,20 +53,20 @@ def train(
     validation: Digits,
     folder: Path,
     stops: Callable[[Member], bool] = lambda member: False,
+    of: Member | None = None,
 ) -> list[Member]:
     """Train until the record says what `stops` wants; return all that was recorded."""
-    kept: list[Member] = []
 
-    def keep(member: Member) -> None:
+    def check(member: Member) -> None:
         files = {path.name for path in (folder / "checkpoints").glob("*.keras")}
         assert {one.file for one in member.checkpoints} <= files, "the record names a lost file"
-        kept.append(member)
         if stops(member):
             raise StoppedError
 
     hardware = prepare(settings.training)
-    train_member(settings, rows, validation, folder, hardware, silent, keep)
-    return kept
+    watching = Watching(check)
+    train_member(settings, rows, validation, folder, hardware, watching, of)
+    return watching.members
 
 
 def after(epochs: int) -> Callable[[Member], bool]:
@@ -165,10 +162,28 @@ def test_a_damaged_file_is_named_and_may_be_deleted(
     assert (found.status, found.epochs) == ("done", 3)
 
 
-def test_another_precision_is_refused(rows: Digits, validation: Digits, tmp_path: Path) -> None:
+def test_a_member_keeps_the_precision_that_it_began_with(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    # As on a machine where `auto` means another one.
     settings = recipe.load("mlp_50", "training.epochs=3 training.precision=mixed_float16")
+    *_, expected = train(settings, rows, validation, tmp_path / "whole")
     with stopped():
-        train(settings, rows, validation, tmp_path, after(2))
+        train(settings, rows, validation, tmp_path / "moved", after(2))
     other = recipe.load("mlp_50", "training.epochs=3 training.precision=float32")
-    with pytest.raises(PipelineError, match=r"was written in mixed_float16, .* means float32 on"):
-        train(other, rows, validation, tmp_path)
+    *_, found = train(other, rows, validation, tmp_path / "moved")
+    check_same(tmp_path / "moved", found, tmp_path / "whole", expected)
+
+
+def test_a_member_that_is_to_begin_anew_begins_anew(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=3")
+    second = Member(index=0, seed=0, draw=1)
+    *_, expected = train(settings, rows, validation, tmp_path / "whole", of=second)
+    with stopped():
+        train(settings, rows, validation, tmp_path / "redrawn", after(2))
+    *_, found = train(settings, rows, validation, tmp_path / "redrawn", of=second)
+    check_same(tmp_path / "redrawn", found, tmp_path / "whole", expected)
+    *_, first = train(settings, rows, validation, tmp_path / "first")
+    assert first.checkpoints != expected.checkpoints

@@ -21,6 +21,7 @@ from pipeline.hardware import Hardware, prepare
 from pipeline.recipe import Recipe
 from pipeline.runs import Member
 from pipeline.training import epoch_plan, train_member, training_dataset
+from tests.watching import Watching
 
 SMALL = recipe.load(
     "quick",
@@ -80,8 +81,9 @@ def test_the_dataset_can_be_entered_at_any_epoch(engine: str, rows: Digits) -> N
 def test_a_member_leaves_its_best_epochs_and_its_history(
     rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
-    kept: list[Member] = []
-    train_member(SMALL, rows, validation, tmp_path / "0", hardware(), silent, kept.append)
+    watching = Watching()
+    kept = watching.members
+    train_member(SMALL, rows, validation, tmp_path / "0", hardware(), watching)
     history = pd.read_csv(tmp_path / "0" / "history.csv")
     assert list(history["epoch"]) == [1, 2, 3, 4]
     assert list(history.columns) == [
@@ -91,6 +93,7 @@ def test_a_member_leaves_its_best_epochs_and_its_history(
     assert [one.epoch for one in kept[-1].checkpoints] == list(best["epoch"])
     assert [member.epochs for member in kept] == [0, 1, 2, 3, 4, 4]
     assert [member.status for member in kept] == ["running"] * 5 + ["done"]
+    assert watching.epochs == [1, 2, 3, 4]
     files = sorted(path.name for path in (tmp_path / "0" / "checkpoints").iterdir())
     assert files == sorted(one.file for one in kept[-1].checkpoints)
     for one in kept[-1].checkpoints:
@@ -114,8 +117,9 @@ def test_a_recipe_without_schedule_trains_all_epochs_and_keeps_the_last(
         "early_stopping.enabled=false early_stopping.patience=0 early_stopping.min_delta=9 "
         "checkpoints.keep_best=0 checkpoints.keep_last=2",
     )
-    kept: list[Member] = []
-    train_member(settings, rows, validation, tmp_path, hardware(), silent, kept.append)
+    watching = Watching()
+    kept = watching.members
+    train_member(settings, rows, validation, tmp_path, hardware(), watching)
     history = pd.read_csv(tmp_path / "history.csv")
     assert list(history["epoch"]) == [1, 2, 3]
     np.testing.assert_allclose(history["learning_rate"], 0.05, rtol=1e-6)
@@ -151,7 +155,7 @@ def test_training_does_not_depend_on_what_was_trained_before(
     histories = []
     for number, one in enumerate([settings, other, settings]):
         folder = tmp_path / str(number)
-        train_member(one, rows, validation, folder, hardware(one), silent, lambda _: None)
+        train_member(one, rows, validation, folder, hardware(one), Watching())
         histories.append(pd.read_csv(folder / "history.csv").drop(columns="seconds"))
     pd.testing.assert_frame_equal(histories[0], histories[2])
 
@@ -169,7 +173,7 @@ def test_an_infinite_loss_ends_training_and_keeps_nothing_of_it(
 ) -> None:
     settings = recipe.load("quick", "training.learning_rate=1e30 training.epochs=2")
     with pytest.raises(PipelineError, match=r"loss became (nan|inf) in epoch 1.*learning_rate"):
-        train_member(settings, rows, validation, tmp_path, hardware(), silent, lambda _: None)
+        train_member(settings, rows, validation, tmp_path, hardware(), Watching())
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
@@ -181,19 +185,18 @@ def test_too_little_memory_is_told_as_such(
 
     monkeypatch.setattr(keras.Model, "fit", exhaust)
     with pytest.raises(PipelineError, match=r"batch_size is 50, for which .* too little memory"):
-        train_member(SMALL, rows, validation, tmp_path, hardware(), silent, lambda _: None)
+        train_member(SMALL, rows, validation, tmp_path, hardware(), Watching())
 
 
 def test_ctrl_c_leaves_the_epochs_so_far(rows: Digits, validation: Digits, tmp_path: Path) -> None:
     settings = recipe.load("quick", "training.epochs=50 early_stopping.patience=50")
-    kept: list[Member] = []
 
-    def keep(member: Member) -> None:
-        kept.append(member)
+    def interrupt(member: Member) -> None:
         if member.epochs == 2:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 
+    watching = Watching(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train_member(settings, rows, validation, tmp_path, hardware(), silent, keep)
+        train_member(settings, rows, validation, tmp_path, hardware(), watching)
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.keras")}
-    assert {one.file for one in kept[-1].checkpoints} <= files
+    assert {one.file for one in watching.members[-1].checkpoints} <= files

@@ -21,15 +21,24 @@ class Checkpoint(BaseModel):
 class Member(BaseModel):
     """One network of a run, as far as it has come.
 
-    Its rows to validate on are those of `fold`, 0 for a hold-out. `epochs` counts those trained,
-    `seconds` is the wall time of their training. `parameters` counts the network's weights, those
-    that are not trained too; 0 in the records of earlier versions.
+    Its rows to validate on are those of `fold`, 0 for a hold-out. `reason` says why it failed.
+    `draw` counts how often it began anew with other first weights, because its loss diverged.
+    `host`, `process` and `device` say where it was trained last, `heartbeat` (UTC, ISO 8601) when
+    that process was last heard of. `epochs` counts those trained, `seconds` is the wall time of
+    their training. `parameters` counts the network's weights, those that are not trained too; 0
+    in the records of earlier versions.
     """
 
     index: int
     fold: int = 0
     seed: int
     status: Status = "done"
+    reason: str = ""
+    draw: int = 0
+    host: str = ""
+    process: int = 0
+    device: str = ""
+    heartbeat: str = ""
     parameters: int = 0
     epochs: int = 0
     seconds: float = 0
@@ -86,4 +95,9 @@ class Record(BaseModel):
     @property
     def checkpoint_count(self) -> int:
         """The number of checkpoints that the run's ensemble averages."""
-        return sum(len(member.checkpoints) for member in self.members)
+        return sum(len(member.checkpoints) for member in self.usable_members)
+
+    @property
+    def usable_members(self) -> list[Member]:
+        """The members with checkpoints to average: none that failed."""
+        return [one for one in self.members if one.checkpoints and one.status != "failed"]

@@ -5,10 +5,11 @@ complete record, whatever happened to the process that wrote it.
 """
 
 import os
+import shutil
 import socket
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from pydantic import ValidationError
 from pipeline.errors import PipelineError
 from pipeline.files import replacing, write_text
 from pipeline.runs import claim
-from pipeline.runs.records import SCHEMA_VERSION, Member, Record, Status
+from pipeline.runs.records import SCHEMA_VERSION, Checkpoint, Member, Record, Status
+
+RESUME_FILE = "resume.npz"
+"""In the folder of a member that is not done: all that its next epoch depends on."""
 
 
 class Run:
@@ -43,7 +47,7 @@ class Run:
         """The files that the ensemble of one member, or of all in order, averages, best first."""
         return [
             self.member_folder(member.index) / "checkpoints" / checkpoint.file
-            for member in ([of] if of else self.record.members)
+            for member in ([of] if of else self.record.usable_members)
             for checkpoint in member.checkpoints
         ]
 
@@ -83,7 +87,14 @@ class Run:
         """
         with claim.claimed(self.folder):
             self.record = read_record(self.folder / "run.json")
+            self._remove_leftovers()
             yield
+
+    def _remove_leftovers(self) -> None:
+        """Delete what a process that was killed in the middle of a write has left behind."""
+        for folder in ("", "members/*/", "members/*/checkpoints/"):
+            for path in self.folder.glob(f"{folder}.*"):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @contextmanager
     def worked_on(self) -> Iterator[None]:
@@ -108,9 +119,7 @@ class Run:
         else:
             self.record.status = "done"
         finally:
-            for member in self.record.members:
-                if member.status == "running":
-                    member.status = self.record.status
+            self.record.members = _at_rest(self.record.members)
             self.save()
 
     def state(self) -> Status:
@@ -120,6 +129,27 @@ class Run:
             return record.status
         alive = claim.is_alive(self.folder, record.host, record.process)
         return "running" if alive else "interrupted"
+
+    def members(self) -> list[Member]:
+        """Return the members as they are: none is running where the run's process is gone."""
+        members = self.record.members
+        return members if self.state() == "running" else _at_rest(members)
+
+
+def remove_strays(folder: Path, kept: Sequence[Checkpoint]) -> None:
+    """Delete the checkpoint files in `folder` that are not among those kept."""
+    names = {one.file for one in kept}
+    for path in folder.glob("*.keras"):
+        if path.name not in names:
+            path.unlink()
+
+
+def _at_rest(members: list[Member]) -> list[Member]:
+    """Return the members, those that were running as interrupted."""
+    return [
+        one.model_copy(update={"status": "interrupted"}) if one.status == "running" else one
+        for one in members
+    ]
 
 
 def read_record(path: Path) -> Record:

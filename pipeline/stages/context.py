@@ -9,6 +9,7 @@ from pipeline.competition import Competition, DataFiles
 from pipeline.dataset import Dataset
 from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
+from pipeline.plan import check_executor
 from pipeline.progress import Report
 from pipeline.recipe import Recipe, SplitSettings
 from pipeline.runs import Run, RunStore
@@ -20,7 +21,8 @@ class Request:
     """What a person asked for: the Makefile's variables, checked.
 
     `runs` are ids or unique beginnings from `RUN`; where it is empty, the run is the one that
-    the recipe, the data and the code determine. Only then does the recipe matter.
+    the recipe, the data and the code determine. Only then does the recipe matter. `executor` is
+    one of `plan.EXECUTORS`; raises PipelineError for another.
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(name="bn_cnn"))
@@ -29,6 +31,10 @@ class Request:
     runs: tuple[str, ...] = ()
     message: str = ""
     force: bool = False
+    executor: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor)
 
 
 class Context:

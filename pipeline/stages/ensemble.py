@@ -85,7 +85,7 @@ def _several(context: Context, parents: list[Run]) -> Run:
     record.status, record.reason, record.scores = "pending", "", None
     record.recipe_name = " + ".join(run.record.recipe_name for run in parents)
     record.parents = [run.id for run in parents]
-    record.members = [member for run in parents for member in run.record.members]
+    record.members = [member for run in parents for member in run.members()]
     totals: Counter[str] = Counter()
     for parent in parents:
         totals.update(parent.record.timings)
@@ -170,7 +170,7 @@ def training_accuracy(context: Context, run: Run) -> float:
     if kept.training_accuracy is None:
         averaging, splits = _import_averaging(), context.splits_of(run)
         accuracies = []
-        for member in run.record.members:
+        for member in run.record.usable_members:
             rows = select(context.dataset.labelled, splits[member.fold].train_rows)
             paths = run.checkpoint_paths(member)
             (found,) = averaging.predict(paths, [rows.images], context.report)

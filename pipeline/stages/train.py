@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline import files, provenance, quiet
 from pipeline.errors import PipelineError
-from pipeline.plan import plan
+from pipeline.plan import Arrangement, arrange, plan
 from pipeline.recipe import Recipe
 from pipeline.runs import Record, Run
 from pipeline.split import fingerprint
@@ -30,20 +30,26 @@ def train(context: Context) -> Run:
         return _continue(context)
     record = _describe(context)
     run = None if context.request.force else _find(context, record.identity)
-    if run and run.record.status == "done":
+    if run and _is_complete(context, run):
         return _told(context, run)
-    hardware = _prepare(context)
+    arrangement, hardware = _prepare(context)
     # Two commands that begin the same run: the second finds the first one's.
     with files.locked(context.store.folder / ".lock"):
         run = None if context.request.force else _find(context, record.identity)
         run = run or context.store.create(record)
-    return _work(context, run, hardware)
+    return _work(context, run, arrangement, hardware)
 
 
 def _find(context: Context, identity: str) -> Run | None:
     """Return the newest run of an identity, a finished one if there is one."""
     found = context.store.with_identity(identity) or context.store.with_identity(identity, False)
     return found[0] if found else None
+
+
+def _is_complete(context: Context, run: Run) -> bool:
+    """Say whether the run is done, with as many members as the request's recipe requires."""
+    succeeded = sum(member.status == "done" for member in run.record.members)
+    return run.record.status == "done" and succeeded >= context.request.recipe.members.needed
 
 
 def _told(context: Context, run: Run) -> Run:
@@ -71,18 +77,20 @@ def _continue(context: Context) -> Run:
             f"run {run.id} was begun with other data, code or library versions, and cannot be "
             f"continued; train {run.record.recipe_name} with SEED={run.record.seed} anew"
         )
-    return _work(own, run, _prepare(own))
+    return _work(own, run, *_prepare(own))
 
 
 def _describe(context: Context) -> Record:
     """Describe the run; equal identities mean equal settings, data, code and libraries."""
     request, recipe = context.request, context.request.recipe
     settings = recipe.model_dump(mode="json")
+    # How much failure is borne changes no number: it may be changed for a run that is there.
+    shaping = recipe.model_dump(mode="json", exclude={"members": {"retries", "required"}})
     code, versions = provenance.code_fingerprint(), provenance.versions()
     split = fingerprint(context.splits)
     identity = provenance.identity(
         {
-            "recipe": settings,
+            "recipe": shaping,
             "data": context.dataset.fingerprint,
             "split": split,
             "code": code,
@@ -108,44 +116,59 @@ def _describe(context: Context) -> Record:
     )
 
 
-def _prepare(context: Context) -> Hardware:
+def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
     """Check the recipe's network and find the devices, before any run is made."""
     # TensorFlow takes seconds to import; a command that finds its run trained must not wait.
     with quiet.startup():
         from pipeline import hardware, networks
+        from pipeline.members import crew
 
     recipe = context.request.recipe
     networks.check(recipe.network.name, recipe.network.rates)
-    return hardware.prepare(recipe.training)
+    found = hardware.prepare(recipe.training)
+    arrangement = arrange(context.request.executor, recipe, found.cores, len(found.gpus))
+    crew.find_executor(arrangement.executor)
+    if arrangement.executor == "serial":
+        found = hardware.prepare(recipe.training, arrangement.threads)
+    return arrangement, found
 
 
-def _work(context: Context, run: Run, found: Hardware) -> Run:
+def _work(context: Context, run: Run, arrangement: Arrangement, found: Hardware) -> Run:
     """Train what of the run is not done."""
-    from pipeline import members
+    from pipeline.members import crew
 
     recipe, splits, labelled = context.request.recipe, context.splits, context.dataset.labelled
     with run.held():
-        if run.record.status == "done":  # another process has finished it meanwhile
+        if _is_complete(context, run):  # another process has finished it meanwhile
             return _told(context, run)
         try:
             with run.worked_on():
+                run.record.recipe = recipe.model_dump(mode="json")
                 run.record.hardware = found.record()
                 run.record.scores = None  # those of the checkpoints so far, if it was scored
                 context.report(
-                    f"run {run.id}: training {recipe.network.name} on "
+                    f"run {run.id}: training {_what(recipe)} on "
                     f"{len(splits[0].train_rows):,} rows, validating on "
                     f"{len(splits[0].validation_rows):,}; {found.describe()}"
+                    f"{arrangement.describe()}"
                 )
-                members.train_members(run, recipe, labelled, splits, found, context.report)
+                crew.train_members(
+                    run, recipe, labelled, splits, arrangement, found, context.report
+                )
         except KeyboardInterrupt:
             context.report(_interrupted(run, len(splits)))
             raise
     return run
 
 
+def _what(recipe: Recipe) -> str:
+    count, name = recipe.members.count, recipe.network.name
+    return name if count == 1 else f"{count} members of {name}, each"
+
+
 def _interrupted(run: Run, folds: int) -> str:
     epochs = sum(member.epochs for member in run.record.members)
     told = f"run {run.id}: interrupted after {epochs} epochs; make train RUN={run.id} goes on"
-    if len({member.fold for member in run.record.members if member.checkpoints}) == folds:
+    if len({member.fold for member in run.record.usable_members}) == folds:
         told += f", and make submit RUN={run.id} uses the checkpoints so far"
     return told

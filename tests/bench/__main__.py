@@ -18,6 +18,7 @@ with quiet.startup():
     from pipeline import compiling, fast_layers, hardware, networks, training
     from tests.bench import notebook
 
+from tests.bench.members import members
 from tests.bench.timing import Result, interleave
 
 STEPS = 100
@@ -73,6 +74,8 @@ def main() -> None:
         partial(augmentation, rows, scaled),
         partial(training_step, rows, scaled, "auto"),
         partial(training_step, rows, scaled, "float32"),
+        partial(members, "serial", "processes"),
+        partial(members, "processes", "ray"),
     ]
     for benchmark in benchmarks:
         results.append(benchmark())

@@ -1,7 +1,8 @@
 """Kill -9 at random moments: does a run that is resumed end as one that was never stopped?
 
 `python -m tests.bench.kills --kills 20` trains one run undisturbed and the same run again and
-again interrupted, on the first 600 digits of MNIST, and compares every number of both.
+again interrupted, on the first 600 digits of MNIST, and compares every number of both. With
+`--executor processes` every second kill hits a worker, not the process that holds the run.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from pipeline.sources import MNIST_FOLDER
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = (
     "training.epochs={epochs} training.batch_size=50 training.learning_rate=0.004 members.folds=2 "
+    "training.deterministic=true members.retries=9 "
     "reduce_on_plateau.patience=1 early_stopping.patience=30 "
     "checkpoints.keep_best=1 checkpoints.keep_last=1"
 )
@@ -39,12 +41,14 @@ class Subject:
     root: Path
     data: Path
     epochs: int = 40
-    moments: list[str] = field(default_factory=list)
+    executor: str = "serial"
+    ended: bool = False
 
     def start(self) -> subprocess.Popen[str]:
         """Begin, or go on with, the run and its ensemble."""
         self.root.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pipeline", "ensemble", "--recipe", "quick"]
+        command += ["--executor", self.executor]
         return subprocess.Popen(
             [*command, "--set", SETTINGS.format(epochs=self.epochs), "--source", str(self.data)],
             cwd=self.root,
@@ -75,19 +79,47 @@ class Subject:
                 if lost:
                     raise RuntimeError(f"{path} names {lost}, which are not in {folder}")
 
-    def kill(self, chance: random.Random, longest: float) -> bool:
-        """Go on with the run and kill it at a random moment; False if it was finished before."""
+    def kill(self, chance: random.Random, longest: float, worker: bool = False) -> str:
+        """Go on with the run and kill its process, or a worker's, at a random moment.
+
+        Returns what was killed, empty if the run was over before. Where a worker was killed, the
+        run goes on to its end.
+        """
         with self.start() as process:
             assert process.stdout
-            for line in process.stdout:
-                if line.startswith("run "):
-                    break
+            self._await_training(process)
             time.sleep(chance.uniform(0, longest))
-            process.send_signal(signal.SIGKILL)
+            victim = self._worker(chance, process.pid) if worker else process.pid
+            if victim and process.poll() is None:
+                os.kill(victim, signal.SIGKILL)
             rest = process.stdout.read().splitlines()
-        self.moments.append(rest[-1][:60] if rest else "before the first epoch's end")
+        self.ended = process.returncode == 0
         self._check_record()
-        return process.returncode == -signal.SIGKILL
+        if not worker:
+            return "" if self.ended else f"the run's process, {self._moment(rest)}"
+        failures = [line for line in rest if "failed: its process ended" in line]
+        return f"a worker: {failures[0].split(' failed')[0]}" if failures else ""
+
+    def _worker(self, chance: random.Random, driver: int) -> int | None:
+        """Return one of the processes that train members, None if there is none."""
+        (path,) = self.root.glob("runs/*/run.json")
+        members = json.loads(path.read_text())["members"]
+        running = [one["process"] for one in members if one["status"] == "running"]
+        return chance.choice(running) if running and driver not in running else None
+
+    @staticmethod
+    def _await_training(process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            if "going on after" in line or "training on" in line or line.startswith("predict"):
+                break
+
+    def _moment(self, rest: list[str]) -> str:
+        """Say what a process that was killed did: a write that it left, or what it said last."""
+        left = list(self.root.glob("runs/*/**/.*"))
+        if left:
+            return f"while it wrote {left[0].name.removeprefix('.').split('-')[0]}"
+        return f"after {rest[-1][:40]!r}" if rest else "before the first epoch's end"
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -140,20 +172,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--executor", choices=["serial", "processes"], default="serial")
     asked = parser.parse_args()
     chance = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as name:
         data = write_digits(Path(name) / "digits")
-        whole = Subject(Path(name) / "whole", data)
+        whole = Subject(Path(name) / "whole", data, asked.epochs)
         started = time.monotonic()
         whole.finish()
-        longest = time.monotonic() - started
+        longest = (time.monotonic() - started) / 3
         kills, runs, wrong = 0, 0, list[str]()
         while kills < asked.kills:
-            killed = Subject(Path(name) / f"killed-{runs}", data)
-            while kills < asked.kills and killed.kill(chance, longest / 3):
-                kills += 1
-                print(f"kill {kills}: {killed.moments[-1]}", flush=True)
+            killed = Subject(Path(name) / f"killed-{runs}", data, asked.epochs, asked.executor)
+            while kills < asked.kills and not killed.ended:
+                worker = asked.executor == "processes" and kills % 2 == 1
+                if told := killed.kill(chance, longest, worker):
+                    kills += 1
+                    print(f"kill {kills}: {told}", flush=True)
             killed.finish()
             runs += 1
             wrong += differences(whole.root, killed.root)

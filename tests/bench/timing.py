@@ -39,11 +39,18 @@ class Result:
 
 
 def interleave(
-    claim: str, peer_name: str, images: int, peer: Work, ours: Work, repeats: int
+    claim: str,
+    peer_name: str,
+    images: int,
+    peer: Work,
+    ours: Work,
+    repeats: int,
+    warm_up: bool = True,
 ) -> Result:
-    """Run both sides once unmeasured, and then in turn, `images` images each time."""
-    peer()
-    ours()
+    """Run both sides in turn, `images` images each time; with `warm_up`, once unmeasured first."""
+    if warm_up:
+        peer()
+        ours()
     peer_rates, our_rates = [], []
     for _ in range(repeats):
         peer_rates.append(images / _seconds(peer))

@@ -1,0 +1,158 @@
+"""The executor `processes`: members side by side on this machine, each in a process of its own.
+
+The processes are joblib's (loky). Each has a pool of its own, because in a common one the death of
+a worker ends all others. What they tell comes through a pipe, whose end also tells either side
+that the other is gone.
+"""
+
+import os
+import re
+import shutil
+import signal
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from joblib.externals.loky import ProcessPoolExecutor
+
+from pipeline import quiet
+from pipeline.digits import Digits
+from pipeline.members.messages import Failed, Finished, Message, Task, Work
+
+
+def train_all(work: Work) -> None:
+    """Train the members, `at_once` of them at a time; a lost process costs its own member only."""
+    waiting = deque(work.tasks)
+    with TemporaryDirectory(prefix="members-") as name:
+        scratch = Path(name)
+        np.save(scratch / "images.npy", work.labelled.images)
+        np.save(scratch / "labels.npy", work.labelled.labels)
+        places = [_Place(scratch, _environment(work, one)) for one in range(_places(work))]
+        try:
+            for place in places:
+                place.start(work.for_elsewhere(waiting.popleft()))
+            while busy := {place.connection: place for place in places if place.task}:
+                for connection in wait(list(busy)):
+                    place = busy[connection]  # type: ignore[index]
+                    message = place.receive()
+                    work.hear(message)
+                    if isinstance(message, Finished | Failed):
+                        place.task = None
+                        if waiting:
+                            place.start(work.for_elsewhere(waiting.popleft()))
+        finally:
+            for place in places:
+                place.close()
+
+
+def _places(work: Work) -> int:
+    return min(work.arrangement.at_once, len(work.tasks))
+
+
+def _environment(work: Work, place: int) -> dict[str, str]:
+    """Return the variables of a worker, which are set before anything is imported in it."""
+    threads = str(work.arrangement.threads)
+    variables = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    if work.arrangement.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(place, work.arrangement.gpus, os.environ)
+    return variables
+
+
+def gpu_of(place: int, share: float, environment: Mapping[str, str]) -> str:
+    """Return which GPU the worker at a place uses, if each uses such a share of one.
+
+    Those are counted that CUDA_VISIBLE_DEVICES leaves visible, or from 0.
+    """
+    number = int(place * share)
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "")
+    return visible.split(",")[number].strip() if visible else str(number)
+
+
+class _Place:
+    """Room for one member: a process, used again for the next one, and the pipe to it."""
+
+    def __init__(self, scratch: Path, environment: dict[str, str]) -> None:
+        self.task: Task | None = None
+        self._scratch = scratch
+        self._environment = environment
+        self._open()
+
+    def _open(self) -> None:
+        self.connection, theirs = Pipe()
+        self._theirs: Connection | None = theirs
+        self._pool = ProcessPoolExecutor(
+            1, initializer=_begin, initargs=(theirs, self._scratch), env=self._environment
+        )
+        self._future: Future[None] | None = None
+
+    def start(self, task: Task) -> None:
+        """Have a member trained."""
+        self.task = task
+        self._future = self._pool.submit(_train, task)
+        if self._theirs:  # the process has its copy; with this one open its end were not seen
+            self._theirs.close()
+            self._theirs = None
+
+    def receive(self) -> Message:
+        """Return the next message; if the process is gone, say so and make room for another."""
+        try:
+            message: Message = self.connection.recv()
+        except (EOFError, OSError):
+            return self._lost()
+        return message
+
+    def _lost(self) -> Failed:
+        assert self.task
+        assert self._future
+        # loky names the exit codes in braces, as in {SIGKILL(-9)}.
+        error = self._future.exception()
+        codes = re.search(r"\{(.+)\}", str(error))
+        self.close()
+        self._open()
+        how = codes[1] if codes else type(error).__name__
+        return Failed(self.task.member.index, f"its process ended before it was done ({how})")
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self.connection.close()
+        self._pool.shutdown(kill_workers=True)
+
+
+class _Worker:
+    """What a worker process keeps between two members."""
+
+    connection: Connection
+    scratch: Path
+    labelled: Digits
+
+
+def _begin(connection: Connection, scratch: Path) -> None:
+    """Prepare a worker process: it ends with the process that holds the run, not by Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _Worker.connection, _Worker.scratch = connection, scratch
+    images, labels = (
+        np.load(scratch / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")
+    )
+    _Worker.labelled = Digits(images=images, labels=labels)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the pipe's end, and end: nobody would hear what this process still finds out."""
+    try:
+        _Worker.connection.recv()
+    except (EOFError, OSError):
+        shutil.rmtree(_Worker.scratch, ignore_errors=True)
+        os._exit(1)
+
+
+def _train(task: Task) -> None:
+    with quiet.startup():
+        from pipeline.members.worker import train_apart
+    train_apart(task, _Worker.labelled, _Worker.connection.send, _Worker.scratch)

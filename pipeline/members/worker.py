@@ -1,0 +1,141 @@
+"""One task, whoever does it: a member trained, and what happens told as messages.
+
+A worker in another process trains in a folder of its own and sends every epoch's files along: the
+run's folder has one writer, the process that holds the run.
+"""
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline import hardware
+from pipeline.callbacks import DivergedError
+from pipeline.digits import Digits, select
+from pipeline.errors import PipelineError
+from pipeline.hardware import Hardware
+from pipeline.members.messages import (
+    Began,
+    Failed,
+    Files,
+    Finished,
+    Hear,
+    Kept,
+    Saved,
+    Stepped,
+    Task,
+)
+from pipeline.runs import RESUME_FILE, Member
+from pipeline.training import train_member
+
+STEPS_TOLD_EVERY = 0.25
+"""Seconds between two messages of steps, which only move a bar."""
+
+
+class Teller:
+    """Turns what a member in training does into messages, in the process that holds the run."""
+
+    def __init__(self, member: Member, hear: Hear) -> None:
+        self.hear = hear
+        self.member = member
+        self._device = ""
+        self._told_at = 0.0
+
+    def kept(self, member: Member) -> None:
+        """Note how far the member has come, and where."""
+        where = {"host": socket.gethostname(), "process": os.getpid(), "device": self._device}
+        self.member = member.model_copy(update=where)
+        self._pass_on()
+
+    def began(self, device: str, epoch: int, steps: int) -> None:
+        """Tell that training begins or goes on."""
+        self._device = device
+        self.kept(self.member)
+        self.hear(Began(self.member.index, self.member, steps))
+
+    def stepped(self, epoch: int, step: int) -> None:
+        """Tell of steps, but not of each."""
+        if time.monotonic() - self._told_at >= STEPS_TOLD_EVERY:
+            self._told_at = time.monotonic()
+            self.hear(Stepped(self.member.index, epoch, step))
+
+    def saved(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Tell that an epoch is over."""
+        self.hear(Saved(self.member.index, self.member, epoch, metrics, self._files()))
+
+    def _pass_on(self) -> None:
+        self.hear(Kept(self.member.index, self.member))
+
+    def _files(self) -> Files:
+        """Return the files that the run's folder does not have: none, the member trains in it."""
+        return {}
+
+
+class DistantTeller(Teller):
+    """A Teller of a member that trains in `folder`, which only this process reads.
+
+    How far the member has come is told together with the files of the epoch.
+    """
+
+    def __init__(self, member: Member, hear: Hear, folder: Path) -> None:
+        super().__init__(member, hear)
+        self._folder = folder
+        self._sent: set[str] = set()
+
+    def _pass_on(self) -> None:
+        pass
+
+    def _files(self) -> Files:
+        """Return history, resume file, and the checkpoints that were not sent before."""
+        checkpoints = {
+            path.relative_to(self._folder).as_posix()
+            for path in (self._folder / "checkpoints").glob("*.keras")
+        }
+        wanted = {"history.csv", RESUME_FILE} | (checkpoints - self._sent)
+        self._sent |= checkpoints
+        return {name: (self._folder / name).read_bytes() for name in sorted(wanted)}
+
+
+def train(task: Task, labelled: Digits, folder: Path, found: Hardware, teller: Teller) -> None:
+    """Train a member in `folder` on this process's devices; tell how that ended.
+
+    Of what can go wrong only an OSError is raised, and what is no Exception, as on Ctrl-C.
+    """
+    split, index = task.split, task.member.index
+    training, validation = (
+        select(labelled, rows) for rows in (split.train_rows, split.validation_rows)
+    )
+    try:
+        train_member(task.recipe, training, validation, folder, found, teller, task.member)
+    except PipelineError as error:
+        teller.hear(Failed(index, str(error), diverged=isinstance(error, DivergedError)))
+    except OSError:
+        raise
+    except Exception as error:
+        teller.hear(Failed(index, summary(error), trace=traceback.format_exc()))
+    else:
+        teller.hear(Finished(index, teller.member))
+
+
+def train_apart(task: Task, labelled: Digits, hear: Hear, scratch: Path | None = None) -> None:
+    """Train a member in a folder of its own, made below `scratch`; tell how that ended."""
+    index = task.member.index
+    try:
+        found = hardware.prepare(task.recipe.training, task.threads)
+        with TemporaryDirectory(dir=scratch) as name:
+            folder = Path(name)
+            if task.resume is not None:
+                (folder / RESUME_FILE).write_bytes(task.resume)
+            train(task, labelled, folder, found, DistantTeller(task.member, hear, folder))
+    except (PipelineError, OSError) as error:
+        hear(Failed(index, summary(error)))
+
+
+def summary(error: BaseException) -> str:
+    """Return an error's kind and first line; of a PipelineError, all that it says."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,43 @@
+"""Runs and their members as a person sees them, and as JSON."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.runs.records import Member
+from pipeline.runs.run import Run
+
+
+def describe(run: Run) -> list[str]:
+    """Return a line for a run; for one of several members also how many have which state.
+
+    Every member that is running, or has failed, has a line of its own.
+    """
+    record, members = run.record, run.members()
+    lines = [f"{run.id}  {run.state()}  {record.created_at}  {record.reason}".rstrip()]
+    if len(members) > 1 and not record.parents:
+        counts = Counter(member.status for member in members)
+        states = ", ".join(f"{count} {status}" for status, count in counts.items())
+        lines.append(f"  {len(members)} members: {states}")
+        lines += [
+            f"  member {one.index + 1}: {_more(one)}"
+            for one in members
+            if one.status in ("running", "failed")
+        ]
+    return lines
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Return the record with the run's state and its members' as they are, for `--json`."""
+    members = [member.model_dump(mode="json") for member in run.members()]
+    return {**run.record.model_dump(mode="json"), "state": run.state(), "members": members}
+
+
+def _more(member: Member) -> str:
+    if member.status == "failed":
+        return f"failed: {member.reason}"
+    since = datetime.now(UTC) - datetime.fromisoformat(member.heartbeat)
+    return (
+        f"running, {member.epochs} epochs done, process {member.process} on {member.host}, last "
+        f"heard of {since.total_seconds():.0f} s ago"
+    )

@@ -1,0 +1,221 @@
+"""Members side by side: the same numbers wherever they are trained, whoever dies meanwhile."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.members import crew, processes
+from pipeline.plan import Arrangement, arrange
+from pipeline.recipe import load
+from pipeline.runs import RunStore
+from pipeline.stages.context import Request
+from tests.bench.kills import differences
+from tests.commands import REPOSITORY, Command, command
+
+SETTINGS = (
+    "members.folds=3 training.batch_size=50 checkpoints.keep_best=2 training.deterministic=true"
+)
+EPOCHS = 8
+
+
+@contextmanager
+def ensemble(root: Path, data: Path, executor: str, **variables: str) -> Iterator[Command]:
+    """`make ensemble` of three small members at work in `root`."""
+    changes = f"{SETTINGS} training.epochs={EPOCHS}"
+    arguments = ["--recipe", "mlp_50", "--set", changes, "--source", str(data)]
+    with command(root, "ensemble", *arguments, "--executor", executor, **variables) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def serial(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose members were trained one after another, undisturbed."""
+    root = tmp_path_factory.mktemp("serial")
+    with ensemble(root, small_digits, "serial") as running:
+        running.finish()
+    return root
+
+
+def lives(process: int) -> bool:
+    """Say whether a process runs, zombies not counted."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def await_death(process: int) -> None:
+    deadline = time.monotonic() + 20
+    while lives(process):
+        assert time.monotonic() < deadline, f"process {process} still runs"
+        time.sleep(0.05)
+
+
+def test_a_killed_worker_costs_its_member_no_finished_epoch_and_the_others_nothing(
+    serial: Path, small_digits: Path, tmp_path: Path
+) -> None:
+    with ensemble(tmp_path / "killed", small_digits, "processes") as running:
+        running.until(r"member 1/3  epoch  3/")
+        (victim,) = [one for one in running.record()["members"] if one["index"] == 0]
+        assert victim["process"] != running.process.pid
+        os.kill(victim["process"], signal.SIGKILL)
+        printed = running.finish()
+    assert "member 1/3 failed: its process ended before it was done (SIGKILL(-9))" in printed
+    assert "trying again, 1 of 1: member 1\n" in printed
+    assert re.search(r"member 1/3, fold 1 of 3: going on after epoch [3-8]\n", printed)
+    assert printed.count("going on after epoch") == 1
+    assert [one["status"] for one in running.record()["members"]] == ["done"] * 3
+    assert differences(serial, running.root) == []
+
+
+def test_workers_die_with_the_process_that_holds_the_run(
+    serial: Path, small_digits: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "killed"
+    with ensemble(root, small_digits, "processes") as running:
+        running.until(r"member \d/3  epoch  2/")
+        workers = [one["process"] for one in running.record()["members"] if one["process"]]
+        assert workers
+        running.process.kill()
+        running.process.wait()
+        for worker in workers:
+            await_death(worker)
+    (run,) = RunStore(root / "runs").all()
+    assert run.state() == "interrupted"
+    assert {one.status for one in run.members()} <= {"interrupted", "pending", "done"}
+    with ensemble(root, small_digits, "processes") as again:
+        assert "going on after epoch" in again.finish()
+    assert differences(serial, root) == []
+
+
+def test_ctrl_c_ends_driver_and_workers_and_loses_no_epoch(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    with ensemble(tmp_path, small_digits, "processes") as running:
+        running.until(r"member \d/3  epoch  2/")
+        workers = [one["process"] for one in running.record()["members"] if one["process"]]
+        os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        running.process.wait(timeout=30)
+        for worker in workers:
+            await_death(worker)
+        assert running.errors().splitlines()[-1] == "interrupted"
+    assert running.process.returncode == 130
+    record = running.record()
+    assert record["status"] == "interrupted"
+    assert "running" not in {one["status"] for one in record["members"]}
+
+
+@contextmanager
+def ray_cluster() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.ray_cluster"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as cluster:
+        try:
+            yield cluster
+        finally:
+            cluster.communicate(timeout=60)
+
+
+def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
+    serial: Path, small_digits: Path, tmp_path: Path
+) -> None:
+    with ray_cluster() as cluster:
+        assert cluster.stdin
+        assert cluster.stdout
+        address = cluster.stdout.readline().split()[1]
+        variables = {"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        root = tmp_path / "ray"
+        with ensemble(root, small_digits, "ray", RAY_AUTH_MODE="disabled", **variables) as running:
+            line = running.until(r"member \d/3  epoch  3/")
+            index = int(line.split("/")[0].removeprefix("member ")) - 1
+            victim = running.record()["members"][index]
+            cluster.stdin.write(f"{victim['process']}\n")
+            cluster.stdin.flush()
+            printed = running.finish()
+        assert cluster.stdout.readline() == "killed\n"
+    assert f"member {index + 1}/3 failed: its Ray task was lost" in printed
+    assert "trying again, 1 of 1:" in printed
+    assert [one["status"] for one in running.record()["members"]] == ["done"] * 3
+    assert differences(serial, root) == []
+
+
+def test_ray_on_this_machine_holds_the_numbers_of_serial(
+    serial: Path, small_digits: Path, tmp_path: Path
+) -> None:
+    with ensemble(tmp_path, small_digits, "ray", RAY_ADDRESS="") as running:
+        running.finish()
+        workers = {one["process"] for one in running.record()["members"]}
+    assert running.process.pid not in workers
+    assert differences(serial, tmp_path) == []
+    for worker in workers:
+        await_death(worker)
+
+
+def test_an_address_without_a_ray_cluster_is_named(small_digits: Path, tmp_path: Path) -> None:
+    with ensemble(tmp_path, small_digits, "ray", RAY_ADDRESS="127.0.0.1:9") as running:
+        running.process.wait()
+        (line,) = [one for one in running.errors().splitlines() if one.startswith("error: ")]
+    assert running.process.returncode == 1
+    assert "RAY_ADDRESS is '127.0.0.1:9', where no Ray cluster can be used" in line
+
+
+def test_an_unknown_executor_is_named() -> None:
+    with pytest.raises(PipelineError, match="EXECUTOR is 'gpu'; use one of auto, serial, proc"):
+        Request(executor="gpu")
+
+
+def test_ray_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "find_spec", lambda name: None)
+    with pytest.raises(PipelineError, match="Ray is not installed; make setup EXECUTOR=ray"):
+        crew.find_executor("ray")
+
+
+@pytest.mark.parametrize(
+    ("executor", "changes", "cores", "gpus", "expected"),
+    [
+        # One member has the whole machine, several share its cores.
+        ("auto", "", 8, 0, Arrangement("serial", 1, None, 0)),
+        ("auto", "members.folds=5", 1, 0, Arrangement("serial", 1, None, 0)),
+        ("auto", "members.folds=5", 2, 0, Arrangement("processes", 2, 1, 0)),
+        ("auto", "members.folds=5", 16, 0, Arrangement("processes", 5, 3, 0)),
+        ("auto", "members.folds=5 members.seeds=3", 8, 0, Arrangement("processes", 8, 1, 0)),
+        ("auto", "members.folds=5 members.cpus=4", 8, 0, Arrangement("processes", 2, 4, 0)),
+        ("processes", "", 2, 0, Arrangement("processes", 1, 2, 0)),
+        ("serial", "members.folds=5", 8, 0, Arrangement("serial", 1, None, 0)),
+        # Several GPUs train a member each, or more where they share one; a single one is no reason
+        # for another process.
+        ("auto", "members.folds=5", 16, 1, Arrangement("serial", 1, None, 1)),
+        ("auto", "members.folds=5", 16, 4, Arrangement("processes", 4, 4, 1)),
+        ("auto", "members.folds=5 members.gpus=0.5", 16, 1, Arrangement("processes", 2, 8, 0.5)),
+        ("auto", "members.folds=5 members.gpus=0", 16, 4, Arrangement("processes", 5, 3, 0)),
+        # Numbers that can be repeated need a number of threads that is known.
+        ("auto", "training.deterministic=true", 8, 0, Arrangement("serial", 1, 1, 0)),
+        ("ray", "members.folds=5", 2, 0, Arrangement("ray", 5, 1, None)),
+        ("ray", "members.cpus=4 members.gpus=0.5", 2, 0, Arrangement("ray", 1, 4, 0.5)),
+    ],
+)
+def test_members_share_the_machine(
+    executor: str, changes: str, cores: int, gpus: int, expected: Arrangement
+) -> None:
+    assert arrange(executor, load("bn_cnn", changes), cores, gpus) == expected
+
+
+def test_each_worker_sees_its_own_gpu() -> None:
+    assert [processes.gpu_of(place, 1, {}) for place in range(3)] == ["0", "1", "2"]
+    assert [processes.gpu_of(place, 0.5, {}) for place in range(4)] == ["0", "0", "1", "1"]
+    visible = {"CUDA_VISIBLE_DEVICES": "2, 5"}
+    assert [processes.gpu_of(place, 1, visible) for place in range(2)] == ["2", "5"]
