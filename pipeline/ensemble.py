@@ -55,6 +55,8 @@ def out_of_fold(
     _check_folds(run, len(splits), report)
     for member in members:
         rows = splits[member.fold].validation_rows
+        if len(members) > 1:
+            report(f"member {member.index + 1}/{len(run.record.members)}:")
         own, test = predict(run.checkpoint_paths(member), [images[rows], tests], report)
         sums[rows] += own
         counts[rows] += 1

@@ -2,31 +2,22 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import mnist, recipe
+from pipeline import mnist
 from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
 from pipeline.practice import data
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.sources import MNIST_FOLDER
 
 
-def pytest_collection_finish() -> None:
-    """Fix TensorFlow's numbers, as training.deterministic does, in the process of the tests.
-
-    It must be done before the first tensor is made; a test that needs no TensorFlow has not
-    imported it.
-    """
-    if "tensorflow" in sys.modules:
-        from pipeline import hardware
-
-        hardware.fix_threads(1)
-        hardware.prepare(recipe.load("quick", "training.deterministic=true").training)
+# What training.deterministic does, for the process of the tests and those that it starts: read when
+# TensorFlow makes its first tensor, which some test modules do while they are collected.
+os.environ.update(TF_DETERMINISTIC_OPS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
 
 
 @pytest.fixture(scope="session", autouse=True)
