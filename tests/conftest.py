@@ -14,7 +14,6 @@ from pipeline.practice import data
 from pipeline.practice.competition import PracticeCompetition
 from pipeline.sources import MNIST_FOLDER
 
-
 # What training.deterministic does, for the process of the tests and those that it starts: read when
 # TensorFlow makes its first tensor, which some test modules do while they are collected.
 os.environ.update(TF_DETERMINISTIC_OPS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
