@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -29,8 +29,8 @@ class _InTraining:
     bar: TaskID
     steps: int
     first: int
+    started: float
     done: int = 0
-    started: float = field(default_factory=time.monotonic)
 
     @property
     def seconds_an_epoch(self) -> float:
@@ -93,7 +93,7 @@ class RunProgress:
         if not self._trained:
             self._started = time.monotonic()  # what came before was no training
         bar = self._bars.add_task(self.name(index), total=steps)
-        self._at_work[index] = _InTraining(bar, steps, epoch)
+        self._at_work[index] = _InTraining(bar, steps, epoch, time.monotonic())
         self._left[index] = self._epochs - epoch
 
     def step(self, index: int, epoch: int, step: int) -> None:

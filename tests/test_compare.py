@@ -90,6 +90,17 @@ def test_the_table_agrees_with_a_recomputation(make: Make) -> None:
     assert best.public_score is None
 
 
+def test_runs_without_a_fold_are_paired_on_the_rows_that_both_predict(make: Make) -> None:
+    whole, part = make("whole", wrong=[0, 1, 2, 300]), make("part", wrong=[1])
+    stored = part.load_arrays("validation")
+    part.save_arrays("validation", **{name: array[:200] for name, array in stored.items()})
+    (group,) = compare.compare(RunStore(part.folder.parent).all(), []).groups
+    best, other = group.rows
+    assert (best.run, best.validation_rows) == ("part", 200)
+    assert (other.run, other.validation_rows) == (whole.id, 400)
+    assert (other.only_this_right, other.only_best_right) == (0, 2)
+
+
 def test_equal_accuracies_are_ordered_by_log_loss(make: Make) -> None:
     surer = make("surer", wrong=[0])
     make("other", wrong=[1])

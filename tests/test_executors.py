@@ -130,6 +130,7 @@ def ray_cluster() -> Iterator[subprocess.Popen[str]]:
             cluster.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
     assert differences(serial, root) == []
 
 
+@pytest.mark.slow
 def test_ray_on_this_machine_holds_the_numbers_of_serial(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:

@@ -1,8 +1,11 @@
 """The run folder: states that tell the truth, names, records that are whole or absent."""
 
 import json
+import re
+import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 
 from pipeline import files
 from pipeline.errors import PipelineError
-from pipeline.runs import Member, Record, Run, RunStore
+from pipeline.runs import Member, Record, Run, RunStore, as_json, describe
 
 
 def record(name: str = "quick-s0-12345678", **changes: object) -> Record:
@@ -97,6 +100,47 @@ def test_a_run_whose_process_is_gone_is_interrupted(store: RunStore) -> None:
     run.record.process = process.pid
     run.save()
     assert store.find(run.id).state() == "interrupted"
+
+
+def test_members_are_told_as_they_are(store: RunStore) -> None:
+    heard = (datetime.now(UTC) - timedelta(seconds=90)).isoformat(timespec="seconds")
+    own = {"host": socket.gethostname(), "process": 77, "heartbeat": heard, "epochs": 3}
+    members = [
+        Member(index=0, seed=0),
+        Member(index=1, seed=0, status="running", **own),
+        Member(index=2, seed=0, status="failed", reason="loss became nan"),
+        Member(index=3, seed=0, status="pending"),
+    ]
+    run = store.create(record(status="pending", members=members))
+    with run.held(), run.worked_on():
+        lines = describe(run)
+        assert lines[0].startswith(f"{run.id}  running  ")
+        assert lines[1] == "  4 members: 1 done, 1 running, 1 failed, 1 pending"
+        where = f"process 77 on {socket.gethostname()}"
+        told = rf"  member 2: running, 3 epochs done, {where}, last heard of 9[0-9] s ago"
+        assert re.fullmatch(told, lines[2])
+        assert lines[3:] == ["  member 3: failed: loss became nan"]
+        run.record.process += 1  # as a process that was killed leaves it
+        left = run.record.model_copy(deep=True)
+    left.status = "running"
+    run.record = left
+    assert run.state() == "interrupted"
+    assert describe(run)[1] == "  4 members: 1 done, 1 interrupted, 1 failed, 1 pending"
+    assert as_json(run)["members"][1]["status"] == "interrupted"
+
+
+def test_what_a_killed_process_left_half_written_is_removed(store: RunStore) -> None:
+    run = store.create(record(status="pending"))
+    checkpoints = run.member_folder(0) / "checkpoints"
+    (checkpoints / ".partial").mkdir(parents=True)
+    left = [run.folder / ".run-ab.json", run.member_folder(0) / ".resume-cd.npz"]
+    kept = checkpoints / "epoch-001.keras"
+    for path in (*left, checkpoints / ".partial" / "epoch-002.keras", kept):
+        path.touch()
+    with run.held():
+        pass
+    assert not any(path.exists() for path in (*left, checkpoints / ".partial"))
+    assert kept.exists()
 
 
 def test_damaged_records_and_arrays_are_named(store: RunStore) -> None:
