@@ -14,6 +14,12 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[1]
 
 
+def plain_environment() -> dict[str, str]:
+    """Return this process's variables, but for those that fix TensorFlow's numbers in tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+
+
 class Command:
     """`python -m pipeline` at work in the folder `root`."""
 
@@ -57,7 +63,7 @@ def command(root: Path, *arguments: str, **variables: str) -> Iterator[Command]:
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", **variables},
+        env={**plain_environment(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -28,10 +28,12 @@ EPOCHS = 8
 
 
 @contextmanager
-def ensemble(root: Path, data: Path, executor: str, **variables: str) -> Iterator[Command]:
+def ensemble(
+    root: Path, data: Path, executor: str, seed: int = 0, **variables: str
+) -> Iterator[Command]:
     """`make ensemble` of three small members at work in `root`."""
     changes = f"{SETTINGS} training.epochs={EPOCHS}"
-    arguments = ["--recipe", "mlp_50", "--set", changes, "--source", str(data)]
+    arguments = ["--recipe", "mlp_50", "--set", changes, "--source", str(data), "--seed", str(seed)]
     with command(root, "ensemble", *arguments, "--executor", executor, **variables) as running:
         yield running
 
@@ -43,6 +45,20 @@ def serial(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with ensemble(root, small_digits, "serial") as running:
         running.finish()
     return root
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(
+    serial: Path, small_digits: Path, tmp_path: Path
+) -> None:
+    with (
+        ensemble(tmp_path, small_digits, "serial", seed=1) as other,
+        ensemble(tmp_path, small_digits, "serial") as running,
+    ):
+        running.finish()
+        other.finish()
+    (second,) = (tmp_path / "runs").glob("mlp_50-s1-*")
+    second.rename(tmp_path / second.name)
+    assert differences(serial, tmp_path) == []
 
 
 def lives(process: int) -> bool:
@@ -138,9 +154,15 @@ def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
         assert cluster.stdin
         assert cluster.stdout
         address = cluster.stdout.readline().split()[1]
-        variables = {"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         root = tmp_path / "ray"
-        with ensemble(root, small_digits, "ray", RAY_AUTH_MODE="disabled", **variables) as running:
+        with ensemble(
+            root,
+            small_digits,
+            "ray",
+            RAY_ADDRESS=address,
+            RAY_AUTH_MODE="disabled",
+            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
+        ) as running:
             line = running.until(r"member \d/3  epoch  3/")
             index = int(line.split("/")[0].removeprefix("member ")) - 1
             victim = running.record()["members"][index]

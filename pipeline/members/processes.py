@@ -29,7 +29,7 @@ from pipeline.members.messages import Failed, Finished, Message, Task, Work
 def train_all(work: Work) -> None:
     """Train the members, `at_once` of them at a time; a lost process costs its own member only."""
     waiting = deque(work.tasks)
-    with TemporaryDirectory(prefix="members-") as name:
+    with TemporaryDirectory(prefix="members-", ignore_cleanup_errors=True) as name:
         scratch = Path(name)
         np.save(scratch / "images.npy", work.labelled.images)
         np.save(scratch / "labels.npy", work.labelled.labels)

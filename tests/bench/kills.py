@@ -24,8 +24,8 @@ from pipeline import mnist
 from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS
 from pipeline.practice.data import write_table
 from pipeline.sources import MNIST_FOLDER
+from tests.commands import plain_environment
 
-REPOSITORY = Path(__file__).parents[2]
 SETTINGS = (
     "training.epochs={epochs} training.batch_size=50 training.learning_rate=0.004 members.folds=2 "
     "training.deterministic=true members.retries=9 "
@@ -52,7 +52,7 @@ class Subject:
         return subprocess.Popen(
             [*command, "--set", SETTINGS.format(epochs=self.epochs), "--source", str(self.data)],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"},
+            env=plain_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
