@@ -1,6 +1,5 @@
 """What is there and what is missing on this machine, with a fix beside each missing thing."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -8,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import joblib
 
 from pipeline.errors import PipelineError
 from pipeline.kaggle.credentials import SETTINGS_URL, find_credentials
@@ -35,6 +36,7 @@ def examine(root: Path) -> list[Finding]:
     return [
         _python(),
         _tensorflow(),
+        _ray(),
         _devices(),
         _credentials(),
         *_data(root),
@@ -55,8 +57,17 @@ def _tensorflow() -> Finding:
         return Finding("TensorFlow", "not installed", "make setup")
 
 
+def _ray() -> Finding:
+    try:
+        return Finding("Ray", version("ray"))
+    except PackageNotFoundError:
+        return Finding(
+            "Ray", "not installed; only EXECUTOR=ray needs it", "make setup EXECUTOR=ray"
+        )
+
+
 def _devices() -> Finding:
-    processor = f"{os.cpu_count()} CPU cores"
+    processor = f"{joblib.cpu_count()} CPU cores"
     if not _nvidia_driver_answers():
         return Finding("devices", f"{processor}, no NVIDIA GPU (training runs on the CPU)")
     try:

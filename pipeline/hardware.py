@@ -1,5 +1,6 @@
 """The devices a run trains on, and what the recipe's automatic settings mean on them."""
 
+import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,6 +62,11 @@ def prepare(settings: TrainingSettings, threads: int | None = None) -> Hardware:
         precision=_precision(settings.precision, min(capabilities, default=None)),
         xla=bool(gpus) if settings.xla == "auto" else settings.xla == "on",
     )
+
+
+def hide_gpus() -> None:
+    """Have neither this process nor those that it starts use a GPU; call it before `prepare`."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
 def fix_threads(threads: int) -> None:

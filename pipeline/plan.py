@@ -32,7 +32,8 @@ class Arrangement:
     def describe(self) -> str:
         """Return what a person should know of it, empty for members trained one by one."""
         if self.executor == "processes":
-            return f"; {self.at_once} at a time, {self.threads} CPU thread(s) each"
+            cores = f"{self.threads} CPU core{'s'[: (self.threads or 1) - 1]}"
+            return f"; {self.at_once} at a time, {cores} each"
         return "; as Ray tasks" if self.executor == "ray" else ""
 
 

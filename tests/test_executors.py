@@ -241,5 +241,6 @@ def test_members_share_the_machine(
 def test_each_worker_sees_its_own_gpu() -> None:
     assert [processes.gpu_of(place, 1, {}) for place in range(3)] == ["0", "1", "2"]
     assert [processes.gpu_of(place, 0.5, {}) for place in range(4)] == ["0", "0", "1", "1"]
+    assert [processes.gpu_of(place, 0.3, {}) for place in range(6)] == ["0"] * 3 + ["1"] * 3
     visible = {"CUDA_VISIBLE_DEVICES": "2, 5"}
     assert [processes.gpu_of(place, 1, visible) for place in range(2)] == ["2", "5"]

@@ -5,6 +5,7 @@ a worker ends all others. What they tell comes through a pipe, whose end also te
 that the other is gone.
 """
 
+import math
 import os
 import re
 import shutil
@@ -69,7 +70,7 @@ def gpu_of(place: int, share: float, environment: Mapping[str, str]) -> str:
 
     Those are counted that CUDA_VISIBLE_DEVICES leaves visible, or from 0.
     """
-    number = int(place * share)
+    number = place // math.floor(1 / share)
     visible = environment.get("CUDA_VISIBLE_DEVICES", "")
     return visible.split(",")[number].strip() if visible else str(number)
 

@@ -25,6 +25,9 @@ TOKEN = Path.home() / ".ray" / "auth_token"
 PACKAGE = Path(__file__).parents[1]
 """The pipeline's own code, which goes to the workers: they need not have this checkout."""
 
+SILENCE = 60.0
+"""Seconds without a message after which it is looked whether the machines are still there."""
+
 
 def train_all(work: Work) -> None:
     """Train the members as Ray finds room for them; a lost machine costs no finished epoch."""
@@ -37,11 +40,14 @@ def train_all(work: Work) -> None:
             remote.remote(work.for_elsewhere(task), labelled, versions): task for task in work.tasks
         }
         while at_work:
-            (ready,), _ = ray.wait(list(at_work), num_returns=1, fetch_local=False)
-            message = _next(ray, ready, at_work[ready])
-            work.hear(message)
-            if isinstance(message, Finished | Failed):
-                del at_work[ready]
+            ready, _ = ray.wait(list(at_work), timeout=SILENCE, fetch_local=False)
+            if not ready:  # Ray waits for ever for a machine that is gone
+                _resources(work, ray)
+            for messages in ready:
+                message = _next(ray, messages, at_work[messages])
+                work.hear(message)
+                if isinstance(message, Finished | Failed):
+                    del at_work[messages]
 
 
 @contextmanager
@@ -107,7 +113,9 @@ def _next(ray: ModuleType, messages: Any, task: Task) -> Message:
     try:
         message: Message = ray.get(next(messages))
     except ray.exceptions.RayError as error:
-        return Failed(task.member.index, f"its Ray task was lost ({type(error).__name__})")
+        detail = str(error).strip().splitlines()[-1]
+        reason = f"its Ray task was lost ({type(error).__name__}: {detail})"
+        return Failed(task.member.index, reason)
     except StopIteration:
         return Failed(task.member.index, "its Ray task ended before it was done")
     return message

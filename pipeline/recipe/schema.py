@@ -159,7 +159,8 @@ class MemberSettings(Section):
         None,
         ge=0,
         le=1,
-        description="GPUs of a member, 0.5: two share one; left out: 1 where there is any",
+        description="GPUs of a member; 0.5: two share one, 0: none is used; left out: 1 where "
+        "there is any",
     )
     retries: int = Field(
         1, ge=0, description="how often a member is tried again that diverged, raised or was lost"

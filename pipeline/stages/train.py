@@ -125,6 +125,8 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
 
     recipe = context.request.recipe
     networks.check(recipe.network.name, recipe.network.rates)
+    if recipe.members.gpus == 0:
+        hardware.hide_gpus()
     found = hardware.prepare(recipe.training)
     arrangement = arrange(context.request.executor, recipe, found.cores, len(found.gpus))
     crew.find_executor(arrangement.executor)
