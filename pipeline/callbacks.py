@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import keras
 import pandas as pd
 
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError
 from pipeline.files import publish, replacing
 from pipeline.recipe import CheckpointSettings
 from pipeline.runs import Checkpoint, Member, Status, remove_strays
@@ -221,10 +221,6 @@ class MemberRecord(keras.callbacks.Callback):
                 }
             )
         )
-
-
-class DivergedError(PipelineError):
-    """A loss became infinite or NaN."""
 
 
 class FiniteLoss(keras.callbacks.Callback):

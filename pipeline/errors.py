@@ -6,3 +6,7 @@ class PipelineError(Exception):
 
     `cli.py` prints it as `error: <message>` on stderr and exits with 1, without a traceback.
     """
+
+
+class DivergedError(PipelineError):
+    """A loss became infinite or NaN."""

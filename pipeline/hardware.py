@@ -79,8 +79,9 @@ def fix_threads(threads: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         raise PipelineError(
-            f"members.cpus asks for {threads} threads, but TensorFlow runs with another number in "
-            "this process; train in a process of its own (EXECUTOR=processes)"
+            f"members.cpus, or training.deterministic, means {threads} CPU thread(s), but "
+            "TensorFlow runs with another number in this process; train in processes of their own "
+            "(EXECUTOR=processes)"
         ) from None
 
 

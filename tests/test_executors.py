@@ -8,15 +8,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline import provenance
+from pipeline.digits import Digits
 from pipeline.errors import PipelineError
-from pipeline.members import crew, processes
+from pipeline.members import crew, processes, ray_tasks
+from pipeline.members.messages import Began, Failed, Finished, Saved, Stepped, Task
 from pipeline.plan import Arrangement, arrange
 from pipeline.recipe import load
-from pipeline.runs import RunStore
+from pipeline.runs import Member, RunStore
+from pipeline.split import hold_out
 from pipeline.stages.context import Request
 from tests.bench.kills import differences
 from tests.commands import REPOSITORY, Command, command
@@ -85,12 +91,43 @@ def test_a_killed_worker_costs_its_member_no_finished_epoch_and_the_others_nothi
         assert victim["process"] != running.process.pid
         os.kill(victim["process"], signal.SIGKILL)
         printed = running.finish()
-    assert "member 1/3 failed: its process ended before it was done (SIGKILL(-9))" in printed
-    assert "trying again, 1 of 1: member 1\n" in printed
+    assert "failed: the member's process ended before it was done (SIGKILL(-9))" in printed
+    assert "member 1/3: trying again\n" in printed
     assert re.search(r"member 1/3, fold 1 of 3: going on after epoch [3-8]\n", printed)
     assert printed.count("going on after epoch") == 1
     assert [one["status"] for one in running.record()["members"]] == ["done"] * 3
     assert differences(serial, running.root) == []
+
+
+def test_a_worker_that_raises_says_so_and_one_that_died_idle_is_replaced(
+    labelled: Digits, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "images.npy", labelled.images)
+    np.save(tmp_path / "labels.npy", labelled.labels)
+    split = hold_out(labelled.labels, 0.25, 0, "d" * 64)
+    beyond = replace(split, train_rows=np.array([10**6]))
+    settings = load("mlp_50", "training.epochs=1 training.precision=float32")
+    task = Task(settings, Member(index=0, seed=0), split, threads=1)
+    place = processes.Place(tmp_path, {})
+    try:
+        place.start(replace(task, split=beyond))
+        failed = place.receive()
+        assert isinstance(failed, Failed)
+        assert failed.reason.startswith("IndexError: index 1000000 is out of bounds")
+        assert "Traceback" in failed.trace
+        (worker,) = place.pool._processes
+        os.kill(worker, signal.SIGKILL)
+        await_death(worker)
+        time.sleep(1)  # until loky has noticed
+        place.start(task)
+        told = [place.receive()]
+        while place.task:
+            told.append(place.receive())
+        assert [type(one) for one in told if not isinstance(one, Stepped)] == [
+            *[Began, Saved, Finished]
+        ]
+    finally:
+        place.close()
 
 
 def test_workers_die_with_the_process_that_holds_the_run(
@@ -170,8 +207,8 @@ def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
             cluster.stdin.flush()
             printed = running.finish()
         assert cluster.stdout.readline() == "killed\n"
-    assert f"member {index + 1}/3 failed: its Ray task was lost" in printed
-    assert "trying again, 1 of 1:" in printed
+    assert f"member {index + 1}/3 failed: the member's Ray task was lost" in printed
+    assert f"member {index + 1}/3: trying again" in printed
     assert [one["status"] for one in running.record()["members"]] == ["done"] * 3
     assert differences(serial, root) == []
 
@@ -206,6 +243,12 @@ def test_ray_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.Monkey
     monkeypatch.setattr(crew, "find_spec", lambda name: None)
     with pytest.raises(PipelineError, match="Ray is not installed; make setup EXECUTOR=ray"):
         crew.find_executor("ray")
+
+
+def test_a_machine_with_other_libraries_is_named() -> None:
+    wanted = {**provenance.versions(), "tensorflow": "1.0"}
+    with pytest.raises(PipelineError, match=r"machine .* has tensorflow 2[0-9.]+ for 1\.0; make"):
+        ray_tasks.check_versions(wanted)
 
 
 @pytest.mark.parametrize(

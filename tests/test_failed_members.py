@@ -1,5 +1,6 @@
 """One bad member does not spoil the rest: tried again, then marked, and the others go on."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import recipe, training
-from pipeline.callbacks import DivergedError
-from pipeline.errors import PipelineError
+from pipeline.errors import DivergedError, PipelineError
 from pipeline.members import worker
 from pipeline.runs import Member, Run, describe
 from pipeline.stages.context import Context, Request
@@ -92,6 +92,37 @@ def first_weights(run: Run, index: int) -> bytes:
     return b"".join(one.tobytes() for one in weights)
 
 
+def test_a_disk_that_is_full_is_no_members_fault(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = second_fails(monkeypatch, OSError(errno.ENOSPC, "No space left"), times=9)
+    with pytest.raises(OSError, match="No space left"):
+        train(context(tmp_path, small_digits, FOLDED.format(required=2)))
+    assert [one.index for one in begun] == [0, 1]
+    monkeypatch.undo()
+    begun = second_fails(monkeypatch, FileNotFoundError("a library's file"), times=1)
+    run = train(context(tmp_path, small_digits, FOLDED.format(required=2)))
+    assert [one.index for one in begun] == [1, 2, 1]
+    assert [one.status for one in run.record.members] == ["done"] * 3
+
+
+def test_a_lost_member_may_still_diverge_and_the_count_outlives_the_command(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = FOLDED.format(required=3)
+    with monkeypatch.context() as patch:
+        second_fails(patch, DivergedError("loss became nan"), times=9)
+        with pytest.raises(PipelineError, match="member 2: loss became nan"):
+            train(context(tmp_path, small_digits, settings))
+    begun = second_fails(monkeypatch, RuntimeError("never"), times=0)
+    with pytest.raises(PipelineError, match="member 2: loss became nan"):
+        train(context(tmp_path, small_digits, settings))
+    assert begun == [], "its tries were used up, whatever the number of commands"
+    run = train(context(tmp_path, small_digits, f"{settings} members.retries=2"))
+    assert [(one.index, one.draw) for one in begun] == [(1, 2)]
+    assert run.state() == "done"
+
+
 def test_the_others_go_on_without_a_member_that_fails_for_good(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +182,7 @@ def test_the_only_member_says_itself_why_it_failed(small_digits: Path, tmp_path:
     telling = Telling()
     with pytest.raises(PipelineError, match=r"^loss became (nan|inf) in epoch 1.*learning_rate"):
         train(context(tmp_path, small_digits, settings, telling=telling))
-    assert "trying again, 1 of 1: member 1" in telling.lines
+    assert "training: trying again" in telling.lines
 
 
 @pytest.mark.parametrize(

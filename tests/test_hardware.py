@@ -1,11 +1,14 @@
 """What the automatic settings mean on each kind of device."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from pipeline import hardware, recipe
+from tests.commands import plain_environment
 
 FLAGS = "processor : 0\nflags : fpu avx2 {}\nprocessor : 1\nflags : fpu avx2 {}\n"
 
@@ -53,3 +56,29 @@ def test_a_gpu_gets_what_its_units_multiply_and_xla(
     assert grown == [(gpu, True)]
     asked = recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
     assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)
+
+
+SETTLED = """
+import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
+from pipeline import hardware, recipe
+found = hardware.prepare(recipe.load("quick", "training.deterministic={}").training, {})
+print(tf.config.threading.get_intra_op_parallelism_threads(), is_op_determinism_enabled())
+print(found.threads == (1 if {} else found.cores))
+"""
+
+
+@pytest.mark.parametrize(
+    ("deterministic", "threads", "expected"),
+    [("true", 1, "1 True\nTrue\n"), ("false", None, "0 False\nTrue\n")],
+)
+def test_threads_and_determinism_are_settled_before_tensorflow_starts(
+    deterministic: str, threads: int | None, expected: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SETTLED.format(deterministic, threads, threads)],
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == expected, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
-from pipeline.members.messages import Task, Work
+from pipeline.members.messages import Failed, Task, Work
 from pipeline.members.recorder import Recorder
 from pipeline.plan import Arrangement
 from pipeline.progress import Report, RunProgress
 from pipeline.recipe import Recipe
-from pipeline.runs import RESUME_FILE, Member, Run
+from pipeline.runs import RESUME_FILE, Run
 from pipeline.split import Split
 
 if TYPE_CHECKING:
@@ -39,24 +40,35 @@ def train_members(
     fold and validates on those in it. One that fails is tried again as often as the recipe says.
     Raises PipelineError if in the end fewer members have succeeded than the recipe requires.
     """
-    executor = find_executor(arrangement.executor)
-    todo = [member for member in run.record.members if member.status != "done"]
+    executor, retries = find_executor(arrangement.executor), recipe.members.retries
     for member in run.record.members:
         if member.status == "done":
             # It stays where a process was killed at the very end.
             (run.member_folder(member.index) / RESUME_FILE).unlink(missing_ok=True)
-    done = {member.index: member.epochs for member in todo}
+    todo = [one for one in run.record.members if one.status != "done" and one.draw <= retries]
+    done, failures = {member.index: member.epochs for member in todo}, Counter[int]()
+
+    def task(index: int) -> Task:
+        member = run.record.members[index]
+        return Task(recipe, member, splits[member.fold], arrangement.threads)
+
     with RunProgress(report, len(run.record.members), recipe.training.epochs, done) as progress:
         recorder = Recorder(run, progress, report)
-        for attempt in range(1 + recipe.members.retries):
-            todo = [member for member in run.record.members if member.status != "done"]
-            if not todo:
-                break
-            if attempt:
-                report(f"trying again, {attempt} of {recipe.members.retries}: {_list(todo)}")
-            recorder.begin_again(todo)
-            tasks = [Task(recipe, one, splits[one.fold], arrangement.threads) for one in todo]
-            executor(Work(tasks, labelled, run.member_folder, arrangement, found, recorder.hear))
+
+        def again(failed: Failed) -> Task | None:
+            # Each draw of first weights has one try, in whichever command: a run that was
+            # interrupted ends as one that was not.
+            failures[failed.index] += not failed.diverged
+            draw = run.record.members[failed.index].draw
+            if draw > retries or failures[failed.index] > retries:
+                return None
+            recorder.begin_again([failed.index])
+            report(f"{progress.name(failed.index) or 'training'}: trying again")
+            return task(failed.index)
+
+        recorder.begin_again([member.index for member in todo])
+        tasks = [task(member.index) for member in todo]
+        executor(Work(tasks, labelled, run.member_folder, arrangement, found, recorder.hear, again))
     _check_success(run, recipe, report)
 
 
@@ -71,10 +83,6 @@ def find_executor(name: str) -> Callable[[Work], None]:
     return found
 
 
-def _list(members: Sequence[Member]) -> str:
-    return ", ".join(f"member {one.index + 1}" for one in members)
-
-
 def _check_success(run: Run, recipe: Recipe, report: Report) -> None:
     """Say which members failed. Raises PipelineError if too few are left."""
     members, needed = run.record.members, recipe.members.needed
@@ -87,8 +95,8 @@ def _check_success(run: Run, recipe: Recipe, report: Report) -> None:
     if len(members) - len(failed) < needed:
         raise PipelineError(
             f"run {run.id}: {len(failed)} of {len(members)} members failed, and "
-            f"members.required is {needed} ({reasons}); mend that and run the same command again: "
-            "the members that are done are kept"
+            f"members.required is {needed} ({reasons}); mend that and run the same command again, "
+            "which keeps the members that are done, or require fewer with SET"
         )
     report(
         f"run {run.id} goes on without {len(failed)} of {len(members)} members, as "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.digits import Digits
+from pipeline.errors import DivergedError, PipelineError
 from pipeline.plan import Arrangement
 from pipeline.recipe import Recipe
 from pipeline.runs import RESUME_FILE, Member
@@ -90,13 +92,24 @@ class Failed(Message):
     trace: str = ""
 
 
+def failure(index: int, error: BaseException) -> Failed:
+    """Return the message that a member failed with an error; of one foreseen its text is enough."""
+    if isinstance(error, PipelineError):
+        return Failed(index, str(error), diverged=isinstance(error, DivergedError))
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Failed(index, reason, trace="".join(traceback.format_exception(error)))
+
+
 Hear = Callable[[Message], None]
 """Takes messages, in their order, on the thread that called the executor."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """All that an executor needs: it does the tasks and has `hear` hear of them."""
+    """All that an executor needs: it does the tasks and has `hear` hear of them.
+
+    When a member fails, `again` tells what to do: the task of another try, or None.
+    """
 
     tasks: Sequence[Task]
     labelled: Digits
@@ -104,6 +117,7 @@ class Work:
     arrangement: Arrangement
     found: Hardware
     hear: Hear
+    again: Callable[[Failed], Task | None]
 
     def for_elsewhere(self, task: Task) -> Task:
         """Return the task with the member's resume file, for a worker that cannot read it."""

@@ -11,8 +11,9 @@ import re
 import shutil
 import signal
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -20,11 +21,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 from pipeline import quiet
 from pipeline.digits import Digits
-from pipeline.members.messages import Failed, Finished, Message, Task, Work
+from pipeline.members.messages import Failed, Finished, Message, Task, Work, failure
 
 
 def train_all(work: Work) -> None:
@@ -34,22 +35,26 @@ def train_all(work: Work) -> None:
         scratch = Path(name)
         np.save(scratch / "images.npy", work.labelled.images)
         np.save(scratch / "labels.npy", work.labelled.labels)
-        places = [_Place(scratch, _environment(work, one)) for one in range(_places(work))]
+        places = [Place(scratch, _environment(work, one)) for one in range(_places(work))]
         try:
-            for place in places:
-                place.start(work.for_elsewhere(waiting.popleft()))
-            while busy := {place.connection: place for place in places if place.task}:
-                for connection in wait(list(busy)):
-                    place = busy[connection]  # type: ignore[index]
-                    message = place.receive()
+            while waiting or any(place.task for place in places):
+                for place in places:
+                    if waiting and not place.task:
+                        place.start(work.for_elsewhere(waiting.popleft()))
+                for message in _messages(places):
                     work.hear(message)
-                    if isinstance(message, Finished | Failed):
-                        place.task = None
-                        if waiting:
-                            place.start(work.for_elsewhere(waiting.popleft()))
+                    if isinstance(message, Failed) and (task := work.again(message)):
+                        waiting.append(task)
         finally:
             for place in places:
                 place.close()
+
+
+def _messages(places: list["Place"]) -> Iterator[Message]:
+    """Wait for messages, and yield the next one of each place that has any."""
+    busy = {place.connection: place for place in places if place.task}
+    for connection in wait(list(busy)):
+        yield busy[connection].receive()  # type: ignore[index]
 
 
 def _places(work: Work) -> int:
@@ -75,7 +80,7 @@ def gpu_of(place: int, share: float, environment: Mapping[str, str]) -> str:
     return visible.split(",")[number].strip() if visible else str(number)
 
 
-class _Place:
+class Place:
     """Room for one member: a process, used again for the next one, and the pipe to it."""
 
     def __init__(self, scratch: Path, environment: dict[str, str]) -> None:
@@ -87,7 +92,7 @@ class _Place:
     def _open(self) -> None:
         self.connection, theirs = Pipe()
         self._theirs: Connection | None = theirs
-        self._pool = ProcessPoolExecutor(
+        self.pool = ProcessPoolExecutor(
             1, initializer=_begin, initargs=(theirs, self._scratch), env=self._environment
         )
         self._future: Future[None] | None = None
@@ -95,34 +100,43 @@ class _Place:
     def start(self, task: Task) -> None:
         """Have a member trained."""
         self.task = task
-        self._future = self._pool.submit(_train, task)
+        try:
+            self._future = self.pool.submit(_train, task)
+        except BrokenProcessPool:  # the process died after its last member
+            self._replace()
+            self._future = self.pool.submit(_train, task)
         if self._theirs:  # the process has its copy; with this one open its end were not seen
             self._theirs.close()
             self._theirs = None
 
     def receive(self) -> Message:
-        """Return the next message; if the process is gone, say so and make room for another."""
+        """Return the next message; with the last one of a member the place is free again."""
+        assert self.task
         try:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
-            return self._lost()
+            message = self._lost(self.task.member.index)
+        if isinstance(message, Finished | Failed):
+            self.task = None
         return message
 
-    def _lost(self) -> Failed:
-        assert self.task
+    def _lost(self, index: int) -> Failed:
         assert self._future
         # loky names the exit codes in braces, as in {SIGKILL(-9)}.
         error = self._future.exception()
         codes = re.search(r"\{(.+)\}", str(error))
+        self._replace()
+        how = codes[1] if codes else type(error).__name__
+        return Failed(index, f"the member's process ended before it was done ({how})")
+
+    def _replace(self) -> None:
         self.close()
         self._open()
-        how = codes[1] if codes else type(error).__name__
-        return Failed(self.task.member.index, f"its process ended before it was done ({how})")
 
     def close(self) -> None:
         """End the process, whatever it does."""
         self.connection.close()
-        self._pool.shutdown(kill_workers=True)
+        self.pool.shutdown(kill_workers=True)
 
 
 class _Worker:
@@ -149,11 +163,20 @@ def _end_with_parent() -> None:
     try:
         _Worker.connection.recv()
     except (EOFError, OSError):
-        shutil.rmtree(_Worker.scratch, ignore_errors=True)
+        for _ in range(20):  # another worker may still write there
+            shutil.rmtree(_Worker.scratch, ignore_errors=True)
+            if not _Worker.scratch.exists():
+                break
+            time.sleep(0.1)
         os._exit(1)
 
 
 def _train(task: Task) -> None:
-    with quiet.startup():
-        from pipeline.members.worker import train_apart
-    train_apart(task, _Worker.labelled, _Worker.connection.send, _Worker.scratch)
+    """Train a member and tell of it; of whatever goes wrong, too."""
+    connection = _Worker.connection
+    try:
+        with quiet.startup():
+            from pipeline.members.worker import train_apart
+        train_apart(task, _Worker.labelled, connection.send, _Worker.scratch)
+    except BaseException as error:
+        connection.send(failure(task.member.index, error))

@@ -50,9 +50,9 @@ class Recorder:
                 self._fail(message)
                 self._progress.end(index)
 
-    def begin_again(self, members: Sequence[Member]) -> None:
+    def begin_again(self, indices: Sequence[int]) -> None:
         """Note that members which failed, or were left by another process, wait for their turn."""
-        for member in members:
+        for member in map(self._member, indices):
             member.status, member.reason = "pending", ""
         self._save()
 

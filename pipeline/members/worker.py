@@ -4,22 +4,19 @@ A worker in another process trains in a folder of its own and sends every epoch'
 run's folder has one writer, the process that holds the run.
 """
 
+import errno
 import os
 import socket
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import hardware
-from pipeline.callbacks import DivergedError
 from pipeline.digits import Digits, select
-from pipeline.errors import PipelineError
 from pipeline.hardware import Hardware
 from pipeline.members.messages import (
     Began,
-    Failed,
     Files,
     Finished,
     Hear,
@@ -27,6 +24,7 @@ from pipeline.members.messages import (
     Saved,
     Stepped,
     Task,
+    failure,
 )
 from pipeline.runs import RESUME_FILE, Member
 from pipeline.training import train_member
@@ -99,43 +97,35 @@ class DistantTeller(Teller):
         return {name: (self._folder / name).read_bytes() for name in sorted(wanted)}
 
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What is wrong with the disk and not with a member: another one would fare no better."""
+
+
 def train(task: Task, labelled: Digits, folder: Path, found: Hardware, teller: Teller) -> None:
     """Train a member in `folder` on this process's devices; tell how that ended.
 
-    Of what can go wrong only an OSError is raised, and what is no Exception, as on Ctrl-C.
+    Of what can go wrong only an OSError of the disk is raised, and what is no Exception, as on
+    Ctrl-C.
     """
     split, index = task.split, task.member.index
-    training, validation = (
-        select(labelled, rows) for rows in (split.train_rows, split.validation_rows)
-    )
     try:
+        training, validation = (
+            select(labelled, rows) for rows in (split.train_rows, split.validation_rows)
+        )
         train_member(task.recipe, training, validation, folder, found, teller, task.member)
-    except PipelineError as error:
-        teller.hear(Failed(index, str(error), diverged=isinstance(error, DivergedError)))
-    except OSError:
-        raise
     except Exception as error:
-        teller.hear(Failed(index, summary(error), trace=traceback.format_exc()))
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        teller.hear(failure(index, error))
     else:
         teller.hear(Finished(index, teller.member))
 
 
 def train_apart(task: Task, labelled: Digits, hear: Hear, scratch: Path | None = None) -> None:
-    """Train a member in a folder of its own, made below `scratch`; tell how that ended."""
-    index = task.member.index
-    try:
-        found = hardware.prepare(task.recipe.training, task.threads)
-        with TemporaryDirectory(dir=scratch) as name:
-            folder = Path(name)
-            if task.resume is not None:
-                (folder / RESUME_FILE).write_bytes(task.resume)
-            train(task, labelled, folder, found, DistantTeller(task.member, hear, folder))
-    except (PipelineError, OSError) as error:
-        hear(Failed(index, summary(error)))
-
-
-def summary(error: BaseException) -> str:
-    """Return an error's kind and first line; of a PipelineError, all that it says."""
-    if isinstance(error, PipelineError):
-        return str(error)
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """Train a member in a folder of its own, made below `scratch`; raises what `train` does."""
+    found = hardware.prepare(task.recipe.training, task.threads)
+    with TemporaryDirectory(dir=scratch) as name:
+        folder = Path(name)
+        if task.resume is not None:
+            (folder / RESUME_FILE).write_bytes(task.resume)
+        train(task, labelled, folder, found, DistantTeller(task.member, hear, folder))
