@@ -135,7 +135,7 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
         recipe=record.recipe_name,
         seeds=sorted({member.seed for member in record.members}),
         state=one.run.state(),
-        members=len(record.members),
+        members=len(record.usable_members),
         checkpoints=record.checkpoint_count,
         epochs=sum(member.epochs for member in record.members),
         validation_accuracy=float(one.correct.mean()),
@@ -182,7 +182,7 @@ COLUMNS = (
 
 def table(group: Group) -> Table:
     """Lay a group out for the terminal."""
-    size = group.rows[0].validation_rows
+    size = max(row.validation_rows for row in group.rows)
     made = Table(
         title=escape(f"{group.source}: split {group.split[:12]}, {size:,} validation rows"),
         title_justify="left",
@@ -198,13 +198,18 @@ def table(group: Group) -> Table:
             ", ".join(map(str, row.seeds)),
             str(row.members),
             str(row.epochs),
-            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]",
+            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_fewer(row, size)}",
             f"{row.log_loss:.5f}",
             _verdict(row),
             "" if score is None else f"{score:.5f}",
             f"{row.minutes:.1f}",
         )
     return made
+
+
+def _fewer(row: Row, size: int) -> str:
+    """Return on how many rows a run was judged, where a fold failed and it is fewer than others."""
+    return "" if row.validation_rows == size else f" on {row.validation_rows:,} rows"
 
 
 def _verdict(row: Row) -> str:

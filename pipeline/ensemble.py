@@ -53,6 +53,8 @@ def out_of_fold(
     test_sum = np.zeros((len(tests), CLASSES))
     members = run.record.usable_members
     _check_folds(run, len(splits), report)
+    if len(members) < len(run.record.members):
+        report(f"run {run.id}: {len(members)} of {len(run.record.members)} members predict")
     for member in members:
         rows = splits[member.fold].validation_rows
         if len(members) > 1:
@@ -144,6 +146,12 @@ def _check_alike(first: Run, other: Run) -> None:
 def _check_rows(
     name: str, first: Run, ours: dict[str, np.ndarray], other: Run, theirs: dict[str, np.ndarray]
 ) -> None:
+    if len(ours["rows"]) != len(theirs["rows"]):
+        raise PipelineError(
+            f"RUN names {first.id} and {other.id}, which predict {len(ours['rows']):,} and "
+            f"{len(theirs['rows']):,} validation rows, as all members of a fold failed; train that "
+            'one to its end (SET="members.required=<all>"), or average others'
+        )
     same = ours.keys() == theirs.keys() and all(
         np.array_equal(ours[key], theirs[key]) for key in ours if key != "probabilities"
     )

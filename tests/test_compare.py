@@ -99,6 +99,13 @@ def test_runs_without_a_fold_are_paired_on_the_rows_that_both_predict(make: Make
     assert (best.run, best.validation_rows) == ("part", 200)
     assert (other.run, other.validation_rows) == (whole.id, 400)
     assert (other.only_this_right, other.only_best_right) == (0, 2)
+    printed = Console(width=200, file=io.StringIO(), record=True)
+    printed.print(compare.table(compare.Group("here", "s" * 64, [best, other])))
+    text = printed.export_text()
+    assert "split ssssssssssss, 400 validation rows" in text
+    assert text.count(" on 200 rows") == 1
+    with pytest.raises(PipelineError, match="predict 400 and 200 validation rows, as all members"):
+        ensemble.average([whole, part])
 
 
 def test_equal_accuracies_are_ordered_by_log_loss(make: Make) -> None:

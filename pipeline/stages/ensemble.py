@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def _scored(context: Context, run: Run, again: bool = False) -> Run:
     elif run.record.parents:
         parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
         with run.held():
-            _average(context, run, parents)
+            _finish_average(context, run, *_import_averaging().average(parents))
     else:
         with run.held():  # nobody trains on, and deletes checkpoints, meanwhile
             _predict(context, run)
@@ -80,6 +81,7 @@ def _several(context: Context, parents: list[Run]) -> Run:
             if run.has_probabilities():
                 context.report(f"ensemble {run.id} is there already; FORCE=1 makes it again")
                 return run
+    averages = _import_averaging().average(parents)
     record = parents[0].record.model_copy(deep=True)
     record.id, record.identity = f"ensemble-{identity[:8]}", identity
     record.status, record.reason, record.scores = "pending", "", None
@@ -92,12 +94,13 @@ def _several(context: Context, parents: list[Run]) -> Run:
     record.timings = dict(totals)
     run = context.store.create(record)
     with run.held(), run.worked_on():
-        _average(context, run, parents)
+        _finish_average(context, run, *averages)
     return run
 
 
-def _average(context: Context, run: Run, parents: list[Run]) -> None:
-    validation, test = _import_averaging().average(parents)
+def _finish_average(
+    context: Context, run: Run, validation: dict[str, Any], test: dict[str, Any]
+) -> None:
     rows = validation["rows"]
     _finish(context, run, rows, validation["probabilities"], test["probabilities"])
 
