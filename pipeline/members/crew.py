@@ -68,7 +68,9 @@ def train_members(
 
         recorder.begin_again([member.index for member in todo])
         tasks = [task(member.index) for member in todo]
-        executor(Work(tasks, labelled, run.member_folder, arrangement, found, recorder.hear, again))
+        if tasks:
+            hear = recorder.hear
+            executor(Work(tasks, labelled, run.member_folder, arrangement, found, hear, again))
     _check_success(run, recipe, report)
 
 
