@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,9 @@ SETTINGS = (
     "reduce_on_plateau.patience=1 early_stopping.patience=30 "
     "checkpoints.keep_best=1 checkpoints.keep_last=1"
 )
+
+BEGUN = "going on after|training on|predicting"
+"""What is printed when a member, or the prediction, begins."""
 
 
 @dataclass
@@ -79,15 +83,19 @@ class Subject:
                 if lost:
                     raise RuntimeError(f"{path} names {lost}, which are not in {folder}")
 
-    def kill(self, chance: random.Random, longest: float, worker: bool = False) -> str:
+    def kill(
+        self, chance: random.Random, longest: float, worker: bool = False, after: str = BEGUN
+    ) -> str:
         """Go on with the run and kill its process, or a worker's, at a random moment.
 
-        Returns what was killed, empty if the run was over before. Where a worker was killed, the
-        run goes on to its end.
+        That is at most `longest` seconds after a line that fits `after`. Returns what was killed,
+        empty if the run was over before. Where a worker was killed, the run goes on to its end.
         """
         with self.start() as process:
             assert process.stdout
-            self._await_training(process)
+            for line in process.stdout:
+                if re.search(after, line):
+                    break
             time.sleep(chance.uniform(0, longest))
             victim = self._worker(chance, process.pid) if worker else process.pid
             if victim and process.poll() is None:
@@ -106,13 +114,6 @@ class Subject:
         members = json.loads(path.read_text())["members"]
         running = [one["process"] for one in members if one["status"] == "running"]
         return chance.choice(running) if running and driver not in running else None
-
-    @staticmethod
-    def _await_training(process: subprocess.Popen[str]) -> None:
-        assert process.stdout
-        for line in process.stdout:
-            if "going on after" in line or "training on" in line or line.startswith("predict"):
-                break
 
     def _moment(self, rest: list[str]) -> str:
         """Say what a process that was killed did: a write that it left, or what it said last."""
