@@ -53,6 +53,7 @@ def serial(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return root
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def await_death(process: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_member_no_finished_epoch_and_the_others_nothing(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_worker_that_raises_says_so_and_one_that_died_idle_is_replaced(
         place.close()
 
 
+@pytest.mark.slow
 def test_workers_die_with_the_process_that_holds_the_run(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
