@@ -105,7 +105,7 @@ class Subject:
         self._check_record()
         if not worker:
             return "" if self.ended else f"the run's process, {self._moment(rest)}"
-        failures = [line for line in rest if "failed: its process ended" in line]
+        failures = [line for line in rest if "failed: the member's process ended" in line]
         return f"a worker: {failures[0].split(' failed')[0]}" if failures else ""
 
     def _worker(self, chance: random.Random, driver: int) -> int | None:
