@@ -113,7 +113,7 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
 
 
 class LearningRate(keras.callbacks.Callback):
-    """Adds the rate that the epoch was trained with to its figures, as `learning_rate`.
+    """Adds the rate of the epoch's last step to its figures, as `learning_rate`.
 
     Of Keras's callbacks ReduceLROnPlateau does so, but not every recipe uses it. This one comes
     before any that changes the rate.
@@ -128,7 +128,7 @@ class LearningRate(keras.callbacks.Callback):
 class HistoryFile(keras.callbacks.Callback):
     """Writes one row an epoch to history.csv, columns as in HISTORY_COLUMNS, epochs from 1.
 
-    `learning_rate` is the one the epoch was trained with; LearningRate, which reports it, must
+    `learning_rate` is that of the epoch's last step; LearningRate, which reports it, must
     come earlier in the list of callbacks. `seconds` is the wall time of the epoch with its
     validation.
     """

@@ -1,16 +1,23 @@
-"""What a network is trained to do, and by which rule: loss, optimiser, metric."""
+"""What a network is trained to do, and by which rule: loss, optimiser, schedule, metric."""
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import CosineDecay, LearningRateSchedule
 
 from pipeline.networks import CLASSES
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, ScheduleSettings, TrainingSettings
 
-OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
-    "sgd": keras.optimizers.SGD,
+Rate: TypeAlias = float | LearningRateSchedule
+
+OPTIMIZERS: dict[str, Callable[[Rate, TrainingSettings], keras.optimizers.Optimizer]] = {
+    "adam": lambda rate, settings: keras.optimizers.Adam(rate),
+    "adamw": lambda rate, settings: keras.optimizers.AdamW(rate, settings.weight_decay),
+    "sgd": lambda rate, settings: keras.optimizers.SGD(rate),
 }
-"""The values of `training.optimizer`, each with Keras's defaults but for the learning rate."""
+"""The values of `training.optimizer`, each with Keras's defaults but for what a recipe sets."""
 
 
 def mean_squared_error(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -18,29 +25,52 @@ def mean_squared_error(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor
 
     `labels` is integers [n] or [n, 1] in 0..9.
     """
-    one_hot = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), CLASSES)
-    return keras.losses.mean_squared_error(one_hot, probabilities)
+    return keras.losses.mean_squared_error(_one_hot(labels), probabilities)
 
 
-LOSSES = {
-    # On labels that are integers this is the same figure as the categorical form on one-hot ones.
-    "categorical_crossentropy": "sparse_categorical_crossentropy",
-    "mean_squared_error": mean_squared_error,
-}
-"""The values of `training.loss`, as Keras takes them for labels that are integers [n]."""
+def loss(settings: TrainingSettings) -> str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return the recipe's loss as Keras takes it for labels that are integers [n]."""
+    if settings.loss == "mean_squared_error":
+        return mean_squared_error
+    if not settings.label_smoothing:
+        # On labels that are integers this is the same as the categorical form on one-hot ones.
+        return "sparse_categorical_crossentropy"
+
+    def smoothed(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+        return keras.losses.categorical_crossentropy(
+            _one_hot(labels), probabilities, label_smoothing=settings.label_smoothing
+        )
+
+    return smoothed
 
 
-def compile_network(network: keras.Model, recipe: Recipe, xla: bool) -> keras.Model:
-    """Compile with the recipe's optimiser and loss, and with accuracy; return the network."""
+def learning_rate(peak: float, schedule: ScheduleSettings, steps: int) -> Rate:
+    """Return the rate of a training of `steps` steps whose highest rate is `peak`."""
+    if schedule.kind == "constant":
+        return peak
+    warm_up = round(steps * schedule.warm_up)
+    return CosineDecay(
+        initial_learning_rate=0.0 if warm_up else peak,
+        decay_steps=steps - warm_up,
+        warmup_target=peak if warm_up else None,
+        warmup_steps=warm_up,
+    )
+
+
+def compile_network(network: keras.Model, recipe: Recipe, steps: int, xla: bool) -> keras.Model:
+    """Compile with the recipe's optimiser and loss, and with accuracy; return the network.
+
+    `steps` is the number of batches of the whole training, on which schedules depend.
+    """
     settings = recipe.training
-    optimizer = OPTIMIZERS[settings.optimizer](settings.learning_rate)
+    rate = learning_rate(settings.learning_rate, recipe.schedule, steps)
+    optimizer = OPTIMIZERS[settings.optimizer](rate, settings)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
         # Keras does this by itself only for a model that has the policy, not just its layers.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    network.compile(
-        optimizer=optimizer,
-        loss=LOSSES[settings.loss],
-        metrics=["accuracy"],
-        jit_compile=xla,
-    )
+    network.compile(optimizer=optimizer, loss=loss(settings), metrics=["accuracy"], jit_compile=xla)
     return network
+
+
+def _one_hot(labels: tf.Tensor) -> tf.Tensor:
+    return keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), CLASSES)

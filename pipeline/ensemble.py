@@ -3,27 +3,24 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from pipeline.dataset import Dataset
 from pipeline.errors import PipelineError
-from pipeline.networks import CLASSES, scale
+from pipeline.networks import CLASSES
+from pipeline.prediction import load_checkpoint, probabilities
 from pipeline.progress import Report
 from pipeline.runs import Run
 from pipeline.split import Split
 
-BATCH = 500
-"""Rows per prediction step; it changes no result."""
-
 
 def predict(
-    checkpoints: Sequence[Path], parts: Sequence[np.ndarray], report: Report
+    checkpoints: Sequence[Path], parts: Sequence[np.ndarray], precision: str, report: Report
 ) -> list[np.ndarray]:
     """Return the mean probabilities of the checkpoints for each array of images.
 
     Each of `parts` is uint8 [n, 28, 28, 1]; each result is float32 [n, 10], rows summing to 1.
+    `precision` is the Keras dtype policy to predict in, but for rows in doubt (prediction.py).
     Raises PipelineError for no checkpoints, or one that cannot be loaded.
     """
     if not checkpoints:
@@ -33,18 +30,19 @@ def predict(
         report(f"predicting with checkpoint {number}/{len(checkpoints)}: {path.name}")
         network = load_checkpoint(path)
         for total, images in zip(sums, parts, strict=True):
-            total += probabilities(network, images)
+            total += probabilities(network, images, precision)
     return [(total / len(checkpoints)).astype(np.float32) for total in sums]
 
 
 def out_of_fold(
-    run: Run, splits: Sequence[Split], dataset: Dataset, report: Report
+    run: Run, splits: Sequence[Split], dataset: Dataset, precision: str, report: Report
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the validation rows, and mean probabilities for them and for the test rows.
 
     A member predicts the rows of its own fold, which it was not trained on, and all test rows;
     every network counts the same; rows of a fold whose members all failed are not among those
-    returned. `splits` has one entry a fold, or one for a hold-out. The rows are int64 [n],
+    returned. `splits` has one entry a fold, or one for a hold-out; `precision` is as for
+    `predict`. The rows are int64 [n],
     ascending, the probabilities float32 [n, 10] and [tests, 10]. Raises PipelineError if another
     fold has no checkpoint, or one cannot be loaded.
     """
@@ -59,7 +57,7 @@ def out_of_fold(
         rows = splits[member.fold].validation_rows
         if len(members) > 1:
             report(f"member {member.index + 1}/{len(run.record.members)}:")
-        own, test = predict(run.checkpoint_paths(member), [images[rows], tests], report)
+        own, test = predict(run.checkpoint_paths(member), [images[rows], tests], precision, report)
         sums[rows] += own
         counts[rows] += 1
         test_sum += test
@@ -81,35 +79,6 @@ def _check_folds(run: Run, folds: int, report: Report) -> None:
         )
     if missing:
         report(f"run {run.id} has no member{where}: those rows are not among the validation rows")
-
-
-def load_checkpoint(path: Path) -> keras.Model:
-    """Return the network in a checkpoint file. Raises PipelineError if it cannot be loaded."""
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        detail = str(error).splitlines()[0]
-        raise PipelineError(
-            f"checkpoint {path} cannot be loaded ({detail}); train the run again with FORCE=1"
-        ) from None
-
-
-def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return a network's probabilities, float32 [n, 10], for images uint8 [n, 28, 28, 1], n > 0.
-
-    It predicts in compiled steps: `Model.predict` on arrays waits for tf.data's autotuner.
-    """
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *images.shape[1:]), tf.uint8)])
-    def step(pixels: tf.Tensor) -> tf.Tensor:
-        return network(scale(pixels), training=False)
-
-    # Called itself, TensorFlow would warn that every checkpoint is traced anew.
-    step = step.get_concrete_function()
-    starts = range(0, len(images), BATCH)
-    return np.concatenate(
-        [step(tf.constant(images[start : start + BATCH])).numpy() for start in starts]
-    )
 
 
 def average(runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.ensemble import load_checkpoint, probabilities
 from pipeline.errors import PipelineError
+from pipeline.prediction import load_checkpoint, probabilities
 
 FILES = ("model.keras", "model.json", "model.weights.h5")
 """The whole model; its architecture alone; its weights alone."""

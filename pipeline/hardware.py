@@ -9,7 +9,7 @@ import joblib
 import tensorflow as tf
 
 from pipeline.errors import PipelineError
-from pipeline.recipe import TrainingSettings
+from pipeline.recipe import PredictionSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,14 @@ def grow_memory() -> list[tf.config.PhysicalDevice]:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     return list(gpus)
+
+
+def prediction_precision(settings: PredictionSettings) -> str:
+    """Return the Keras dtype policy for predictions; GPUs are fast enough in float32."""
+    if settings.precision != "auto":
+        return settings.precision
+    faster = not tf.config.list_physical_devices("GPU") and cpu_multiplies_bfloat16()
+    return "mixed_bfloat16" if faster else "float32"
 
 
 def _precision(asked: str, capability: tuple[int, int] | None) -> str:

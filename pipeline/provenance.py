@@ -26,6 +26,8 @@ SHAPING_MODULES = (
     "resume",
     "training",
     "members",
+    "folding",
+    "prediction",
     "ensemble",
 )
 """The modules that decide a run's numbers. A change elsewhere (a table, a message) leaves runs

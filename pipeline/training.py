@@ -69,13 +69,16 @@ def train_member(
     keras.utils.set_random_seed(_seed(recipe.seed, member))
     chosen = recipe.network
     plain = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
-    network = compile_network(accelerate(plain, hardware.precision), recipe, hardware.xla)
+    steps = steps_per_epoch(recipe, len(training.labels))
+    network = compile_network(
+        accelerate(plain, hardware.precision), recipe, steps * recipe.training.epochs, hardware.xla
+    )
     checkpoints = KeptCheckpoints(folder / "checkpoints", plain, recipe.checkpoints)
     schedule, history = _schedule(recipe), HistoryFile(folder / "history.csv")
     record = MemberRecord(member, checkpoints, watcher)
     point = ResumePoint(path, saved, hardware.precision, schedule, checkpoints, history, record)
     point.restore_files()
-    watcher.began(hardware.describe(), point.epoch, steps_per_epoch(recipe, len(training.labels)))
+    watcher.began(hardware.describe(), point.epoch, steps)
     if point.epoch < recipe.training.epochs and not point.stopped:
         # An epoch is told as saved once the resume point has saved it.
         last = [point, ProgressReport(watcher)]

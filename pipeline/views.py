@@ -142,8 +142,8 @@ class Views:
     def parameters(self) -> str:
         """Return the network's layers as text, with parameter counts and the formula of each."""
         with quiet.startup():
-            from pipeline.ensemble import load_checkpoint
             from pipeline.layer_table import as_text, layer_table
+            from pipeline.prediction import load_checkpoint
 
         return as_text(layer_table(load_checkpoint(self.checkpoint)))
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import networks, recipe
-from pipeline.compiling import LOSSES, OPTIMIZERS, compile_network, mean_squared_error
+from pipeline.compiling import OPTIMIZERS, compile_network, learning_rate, mean_squared_error
 from pipeline.digits import Digits
 from pipeline.fast_layers import accelerate
 
@@ -19,21 +19,35 @@ def test_mean_squared_error_is_kerass_own_on_one_hot_labels(labelled: Digits) ->
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+KERAS_OPTIMIZERS = {
+    "adam": keras.optimizers.Adam(0.02),
+    "adamw": keras.optimizers.AdamW(0.02, weight_decay=0.1),
+    "sgd": keras.optimizers.SGD(0.02),
+}
+KERAS_LOSSES = {
+    "training.loss=categorical_crossentropy": keras.losses.CategoricalCrossentropy(),
+    "training.loss=mean_squared_error": keras.losses.MeanSquaredError(),
+    "training.label_smoothing=0.1": keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+}
+
+
+@pytest.mark.parametrize("loss", KERAS_LOSSES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
     optimizer: str, loss: str, labelled: Digits
 ) -> None:
+    decay = "training.weight_decay=0.1" if optimizer == "adamw" else ""
     settings = recipe.load(
-        "mlp_50",
-        f"training.optimizer={optimizer} training.loss={loss} training.learning_rate=0.02",
+        "mlp_50", f"training.optimizer={optimizer} training.learning_rate=0.02 {decay} {loss}"
     )
     images = labelled.images.astype(np.float32) / 255
     keras.utils.set_random_seed(3)
     plain = networks.build("mlp_50")
-    ours = compile_network(accelerate(plain, "float32"), settings, xla=False)
-    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-    plain.compile(kinds[optimizer](0.02), loss=loss, metrics=["accuracy"])
+    ours = compile_network(accelerate(plain, "float32"), settings, steps=3, xla=False)
+    kind = KERAS_OPTIMIZERS[optimizer]
+    plain.compile(
+        type(kind).from_config(kind.get_config()), KERAS_LOSSES[loss], metrics=["accuracy"]
+    )
     for _ in range(3):
         found = ours.train_on_batch(images, labelled.labels)
         expected = plain.train_on_batch(images, keras.utils.to_categorical(labelled.labels, 10))
@@ -43,12 +57,25 @@ def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
 
 
 @pytest.mark.parametrize(
+    ("warm_up", "expected"),
+    [(0.2, {0: 0, 10: 0.005, 20: 0.01, 60: 0.005, 100: 0}), (0.0, {0: 0.01, 50: 0.005, 100: 0})],
+)
+def test_the_cosine_schedule_rises_in_a_line_and_falls_as_half_a_cosine(
+    warm_up: float, expected: dict[int, float]
+) -> None:
+    schedule = learning_rate(0.01, recipe.ScheduleSettings(kind="cosine", warm_up=warm_up), 100)
+    assert isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
+    for step, rate in expected.items():
+        assert float(schedule(step)) == pytest.approx(rate, abs=1e-8)
+
+
+@pytest.mark.parametrize(
     ("precision", "expected"),
     [("mixed_float16", "LossScaleOptimizer"), ("mixed_bfloat16", "Adam"), ("float32", "Adam")],
 )
 def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
     settings = recipe.load("quick")
     network = accelerate(networks.build("small_cnn"), precision)
-    optimizer = compile_network(network, settings, xla=False).optimizer
+    optimizer = compile_network(network, settings, steps=3, xla=False).optimizer
     assert type(optimizer).__name__ == expected
     assert float(optimizer.learning_rate) == pytest.approx(settings.training.learning_rate)

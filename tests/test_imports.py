@@ -14,7 +14,17 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 
 LAYERS = (
     ("pipeline", "errors", "checks", "competition"),
-    ("files", "progress", "quiet", "provenance", "recipe", "augment", "fast_layers", "csv_rows"),
+    (
+        "files",
+        "progress",
+        "quiet",
+        "provenance",
+        "recipe",
+        "augment",
+        "fast_layers",
+        "folding",
+        "csv_rows",
+    ),
     ("mnist", "networks", "hardware", "runs", "digits", "submission", "kaggle", "tables"),
     (
         "plan",
@@ -26,6 +36,7 @@ LAYERS = (
         "scores",
         "ledger",
         "layer_table",
+        "prediction",
     ),
     ("resume", "ensemble", "plots", "sources"),
     ("training",),

@@ -66,6 +66,19 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         ("name=mine", "unknown key name; a recipe is named after its file"),
         ("members.folds=1", "members.folds is 1; it must be 0 (a hold-out), or 2 or more"),
         ("checkpoints.keep_best=0", "it must be such that keep_best or keep_last is 1 or more"),
+        (
+            "schedule.kind=cosine",
+            "SET='schedule.kind=cosine': schedule.kind is 'cosine', with which "
+            "reduce_on_plateau.enabled must be false; change it in the file or with SET",
+        ),
+        (
+            "training.weight_decay=0.1",
+            "weight_decay is 0.1, for which training.optimizer must be 'adamw', not 'adam'",
+        ),
+        (
+            "training.label_smoothing=0.1 training.loss=mean_squared_error",
+            "training.loss must be 'categorical_crossentropy', not 'mean_squared_error'",
+        ),
         ("training.learning_rate=inf", "training.learning_rate is inf; it must be a finite"),
     ],
 )

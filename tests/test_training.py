@@ -98,7 +98,7 @@ def test_a_member_leaves_its_best_epochs_and_its_history(
     assert files == sorted(one.file for one in kept[-1].checkpoints)
     for one in kept[-1].checkpoints:
         path = tmp_path / "0" / "checkpoints" / one.file
-        (probabilities,) = predict([path], [validation.images], silent)
+        (probabilities,) = predict([path], [validation.images], "float32", silent)
         accuracy = (probabilities.argmax(axis=1) == validation.labels).mean()
         assert accuracy == pytest.approx(one.val_accuracy, abs=1e-6)
         assert f"val_accuracy-{one.val_accuracy:.5f}" in one.file

@@ -40,6 +40,37 @@ def small_cnn(dropout: float = 0.2) -> Layers:
     ]
 
 
+@register("fast_cnn")
+def fast_cnn() -> Layers:
+    """A network of 103,978 parameters that learns fast: its widest layers see 13 x 13 pixels."""
+    return [
+        *_pooled(_convolution(32, "valid")),
+        *_normalized(_convolution(32)),
+        *_pooled(_convolution(64, "valid")),
+        *_normalized(_convolution(128)),
+        layers.GlobalMaxPooling2D(),
+        output(),
+    ]
+
+
+def _convolution(filters: int, padding: str = "same") -> layers.Layer:
+    """Return a convolution of 3 x 3 without bias, which the normalization behind it has."""
+    return layers.Conv2D(filters, 3, padding=padding, use_bias=False)
+
+
+def _pooled(layer: layers.Layer) -> Layers:
+    """Return a layer with pooling, batch normalization and ReLU after it.
+
+    Pooling first leaves the others a quarter of the pixels.
+    """
+    return [
+        layer,
+        layers.MaxPooling2D(2),
+        layers.BatchNormalization(),
+        layers.Activation("relu"),
+    ]
+
+
 def _normalized(layer: layers.Layer) -> Layers:
     """Return a layer with batch normalization and ReLU after it, in this order."""
     return [layer, layers.BatchNormalization(), layers.Activation("relu")]

@@ -115,6 +115,8 @@ def _explain(error: ValidationError) -> str:
     """Tell pydantic's first complaint in the pipeline's own form."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
+    if not location:  # settings that do not fit together
+        return f"{first['msg']}; change it in the file or with SET"
     key = ".".join(location)
     if first["type"] == "extra_forbidden":
         return f"unknown key {key}; allowed here: {', '.join(_allowed(location[:-1]))}"

@@ -85,14 +85,31 @@ class TrainingSettings(Section):
 
     epochs: int = Field(50, ge=1, description="upper limit; early stopping may end it sooner")
     batch_size: int = Field(64, ge=1, description="rows per step")
-    optimizer: Literal["adam", "sgd"] = Field(
-        "adam", description="keras.optimizers.Adam, or SGD without momentum"
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        "adam",
+        description="keras.optimizers.Adam, AdamW (decoupled weight decay: Loshchilov and Hutter, "
+        "arXiv 1711.05101), or SGD without momentum",
     )
     learning_rate: float = Field(
-        1e-3, gt=0, description="the initial rate; Keras's defaults: adam 0.001, sgd 0.01"
+        1e-3,
+        gt=0,
+        description="the initial rate, or the highest one of schedule.kind cosine; Keras's "
+        "defaults: adam 0.001, sgd 0.01",
+    )
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        description="adamw only: each step takes this share of the learning rate off each weight",
     )
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
         "categorical_crossentropy", description="against the label as one of ten classes"
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the label's probability that is spread over all classes, in the loss "
+        "of training and validation (Szegedy et al., arXiv 1512.00567)",
     )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "auto", description="auto: mixed where the GPU or CPU multiplies it natively, else float32"
@@ -104,6 +121,20 @@ class TrainingSettings(Section):
         False,
         description="true: TensorFlow's op determinism, and one thread a member unless "
         "members.cpus says otherwise; slower, the same bits every time",
+    )
+
+
+class ScheduleSettings(Section):
+    """The learning rate of every step, known beforehand."""
+
+    kind: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="constant: training.learning_rate, which reduce_on_plateau may lower; cosine: "
+        "from 0 in a line up to training.learning_rate and down a half cosine to 0 at the last "
+        "step, one cycle (Smith and Topin, arXiv 1708.07120; keras's CosineDecay)",
+    )
+    warm_up: float = Field(
+        0.3, ge=0, lt=1, description="cosine only: share of all steps on the way up"
     )
 
 
@@ -140,6 +171,16 @@ class CheckpointSettings(Section):
                 "keeps_nothing", "such that keep_best or keep_last is 1 or more"
             )
         return self
+
+
+class PredictionSettings(Section):
+    """How checkpoints become probabilities."""
+
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
+        "auto",
+        description="auto: mixed_bfloat16 on a CPU that multiplies it natively, else float32; rows "
+        "whose label is in doubt are predicted in float32 in any case",
+    )
 
 
 class MemberSettings(Section):
@@ -207,6 +248,31 @@ class Recipe(Section):
     network: NetworkSettings = NetworkSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings = TrainingSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     reduce_on_plateau: ReduceOnPlateauSettings = ReduceOnPlateauSettings()
     early_stopping: EarlyStoppingSettings = EarlyStoppingSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    prediction: PredictionSettings = PredictionSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse settings that contradict one another, or that would have no effect."""
+        training = self.training
+        if self.schedule.kind == "cosine" and self.reduce_on_plateau.enabled:
+            raise PydanticCustomError(
+                "two_schedules",
+                "schedule.kind is 'cosine', with which reduce_on_plateau.enabled must be false",
+            )
+        if training.weight_decay and training.optimizer != "adamw":
+            raise PydanticCustomError(
+                "no_decay",
+                f"training.weight_decay is {training.weight_decay}, for which training.optimizer "
+                f"must be 'adamw', not {training.optimizer!r}",
+            )
+        if training.label_smoothing and training.loss != "categorical_crossentropy":
+            raise PydanticCustomError(
+                "no_smoothing",
+                f"training.label_smoothing is {training.label_smoothing}, for which training.loss "
+                f"must be 'categorical_crossentropy', not {training.loss!r}",
+            )
+        return self

@@ -12,6 +12,7 @@ from pipeline import provenance, quiet
 from pipeline.digits import select
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
+from pipeline.recipe import PredictionSettings
 from pipeline.runs import Run, Scores
 from pipeline.stages.context import Context
 from pipeline.stages.train import train
@@ -61,9 +62,11 @@ def _check(context: Context, run: Run) -> None:
 def _predict(context: Context, run: Run) -> None:
     """Average the softmax outputs of a run's members, each row's by those that never saw it."""
     splits = context.splits_of(run)
-    averaging = _import_averaging()
+    averaging, precision = _import_averaging(), _precision(run)
     started = time.perf_counter()
-    rows, validation, test = averaging.out_of_fold(run, splits, context.dataset, context.report)
+    rows, validation, test = averaging.out_of_fold(
+        run, splits, context.dataset, precision, context.report
+    )
     run.record.timings["ensemble_seconds"] = round(time.perf_counter() - started, 1)
     _finish(context, run, rows, validation, test)
 
@@ -113,6 +116,14 @@ def _import_averaging() -> ModuleType:
 
         hardware.grow_memory()
     return averaging
+
+
+def _precision(run: Run) -> str:
+    """Return the Keras dtype policy that a run's recipe, and this machine, ask predictions in."""
+    from pipeline import hardware
+
+    settings = run.record.recipe.get("prediction", {})
+    return hardware.prediction_precision(PredictionSettings.model_validate(settings))
 
 
 def _finish(
@@ -171,12 +182,13 @@ def training_accuracy(context: Context, run: Run) -> float:
     kept = run.record.scores
     assert kept is not None, "the stage `ensemble` has scored the run"
     if kept.training_accuracy is None:
-        averaging, splits = _import_averaging(), context.splits_of(run)
+        averaging, precision = _import_averaging(), _precision(run)
+        splits = context.splits_of(run)
         accuracies = []
         for member in run.record.usable_members:
             rows = select(context.dataset.labelled, splits[member.fold].train_rows)
             paths = run.checkpoint_paths(member)
-            (found,) = averaging.predict(paths, [rows.images], context.report)
+            (found,) = averaging.predict(paths, [rows.images], precision, context.report)
             accuracies.append(scores.accuracy(rows.labels, found.argmax(axis=1)))
         with run.held():
             kept = run.record.scores

@@ -1,8 +1,13 @@
-"""Run the benchmarks, print the ratios and write them to runs/bench/<time>.json."""
+"""Run the benchmarks, print the ratios and write them to runs/bench/<time>.json.
+
+`python -m tests.bench` runs all; names after it, as in BENCHMARKS, choose some.
+"""
 
 import json
 import os
 import platform
+import statistics
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,21 +20,45 @@ from pipeline.digits import Digits
 from pipeline.sources import MNIST_FOLDER
 
 with quiet.startup():
-    from pipeline import compiling, fast_layers, hardware, networks, training
-    from tests.bench import notebook
+    import keras
 
+    from pipeline import compiling, fast_layers, hardware, networks, training
+    from tests.bench import ceiling, notebook
+
+from tests.bench.inference import inference
 from tests.bench.members import members
-from tests.bench.timing import Result, interleave
+from tests.bench.throughput import throughput
+from tests.bench.timing import Result, Work, interleave, interleave_rates
 
 STEPS = 100
 """Batches a repeat; 6,400 images are some seconds of training."""
 
+FLOAT32, BFLOAT16 = (f"{name} matrix product, GFLOP/s" for name in ("float32", "bfloat16"))
 
-def augmentation(rows: Digits, scaled: NDArray[np.float32]) -> Result:
+
+def digits() -> tuple[Digits, NDArray[np.float32]]:
+    """Return the first 6,400 rows of MNIST, as they are and scaled as the notebook does it."""
+    images, labels = mnist.read(MNIST_FOLDER)
+    count = STEPS * notebook.BATCH
+    rows = Digits(images=images[:count].reshape(-1, 28, 28, 1), labels=labels[:count])
+    return rows, (rows.images / 255).astype(np.float32)
+
+
+def machine() -> Result:
+    """What the machine can do at most, in units of 10^9 a second."""
+    sides = {
+        FLOAT32: lambda: ceiling.arithmetic("float32") / 1e9,
+        BFLOAT16: lambda: ceiling.arithmetic("bfloat16") / 1e9,
+        "copy in memory, one core, GB/s": lambda: ceiling.memory() / 1e9,
+    }
+    return interleave_rates("this machine's ceiling", "", sides, repeats=5)
+
+
+def augmentation() -> Result:
     """Batches of warped images: ImageDataGenerator.flow against the `warp` engine in tf.data."""
-    settings = recipe.load("bn_cnn")
+    rows, scaled = digits()
     batches = notebook.flow(scaled, rows.labels)
-    epochs = iter(training.training_dataset(settings, rows, member=0))
+    epochs = iter(training.training_dataset(recipe.load("bn_cnn"), rows, member=0))
 
     def peer() -> None:
         for _ in range(STEPS):
@@ -39,50 +68,67 @@ def augmentation(rows: Digits, scaled: NDArray[np.float32]) -> Result:
         for _ in range(STEPS):
             next(epochs)
 
-    name = "ImageDataGenerator.flow"
-    return interleave("augmentation", name, STEPS * notebook.BATCH, peer, ours, repeats=7)
+    sides = {"ImageDataGenerator.flow": peer, "warp": ours}
+    return interleave("augmentation", STEPS * notebook.BATCH, sides, repeats=7)
 
 
-def training_step(rows: Digits, scaled: NDArray[np.float32], precision: str) -> Result:
-    """Training the default network: the notebook's `fit` against ours, augmentation included."""
-    settings = recipe.load("bn_cnn", f"training.precision={precision}")
-    found = hardware.prepare(settings.training)
+def training_step() -> Result:
+    """Training the default network in one process: the notebook's `fit` against ours."""
+    rows, scaled = digits()
     plain = notebook.compiled_network()
-    accelerated = fast_layers.accelerate(networks.build("bn_cnn"), found.precision)
-    ours_network = compiling.compile_network(accelerated, settings, found.xla)
 
     def peer() -> None:
         plain.fit(notebook.flow(scaled, rows.labels), epochs=1, verbose=0)
 
-    def ours() -> None:
-        batches = training.training_dataset(settings, rows, member=0)
-        ours_network.fit(batches, epochs=1, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+    sides: dict[str, Work] = {"the notebook's loop in plain Keras": peer}
+    for asked in ("float32", "auto"):
+        settings = recipe.load("bn_cnn", f"training.precision={asked}")
+        precision = hardware.prepare(settings.training).precision
+        network = fast_layers.accelerate(networks.build("bn_cnn"), precision)
+        compiling.compile_network(network, settings, STEPS, xla=False)
+        sides[f"ours, {precision}"] = partial(_train, network, settings, rows)
+    claim = "training step of bn_cnn in one process, all cores"
+    return interleave(claim, STEPS * notebook.BATCH, sides, repeats=5)
 
-    name = "the notebook's loop in plain Keras"
-    claim = f"training step of bn_cnn, {found.describe()}"
-    return interleave(claim, name, STEPS * notebook.BATCH, peer, ours, repeats=5)
+
+def _train(network: keras.Model, settings: recipe.Recipe, rows: Digits) -> None:
+    batches = training.training_dataset(settings, rows, member=0)
+    network.fit(batches, epochs=1, steps_per_epoch=STEPS, shuffle=False, verbose=0)
 
 
-def main() -> None:
-    """Run all benchmarks on the same 6,400 rows of MNIST."""
-    images, labels = mnist.read(MNIST_FOLDER)
-    count = STEPS * notebook.BATCH
-    rows = Digits(images=images[:count].reshape(-1, 28, 28, 1), labels=labels[:count])
-    scaled = (rows.images / 255).astype(np.float32)
-    results = []
-    benchmarks = [
-        partial(augmentation, rows, scaled),
-        partial(training_step, rows, scaled, "auto"),
-        partial(training_step, rows, scaled, "float32"),
-        partial(members, "serial", "processes"),
-        partial(members, "processes", "ray"),
-    ]
-    for benchmark in benchmarks:
-        results.append(benchmark())
-        print(results[-1], flush=True)
+def share_of_ceiling(machine: Result, throughput: Result) -> str:
+    """Say what share of the machine's arithmetic the training of the default network reaches."""
+    lines = ["share of the matrix product's rate that training bn_cnn reaches, medians"]
+    for side, ceiling_side in (("bn_cnn, float32", FLOAT32), ("bn_cnn", BFLOAT16)):
+        reached = statistics.median(throughput.values[side]) * ceiling.FLOPS_PER_IMAGE / 1e9
+        highest = statistics.median(machine.values[ceiling_side])
+        lines.append(
+            f"  {side:<46}{reached:>11,.0f} of {highest:,.0f} GFLOP/s: {reached / highest:.0%}"
+        )
+    return "\n".join(lines)
+
+
+BENCHMARKS = {
+    "machine": machine,
+    "augmentation": augmentation,
+    "step": training_step,
+    "throughput": throughput,
+    "inference": inference,
+    "members": members,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named benchmarks, or all."""
+    results: dict[str, Result] = {}
+    for name in names or BENCHMARKS:
+        results[name] = BENCHMARKS[name]()
+        print(results[name], flush=True)
+    if {"machine", "throughput"} <= results.keys():
+        print(share_of_ceiling(results["machine"], results["throughput"]))
     path = Path("runs/bench") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     record = {
-        "results": [result.record() for result in results],
+        "results": {name: result.record() for name, result in results.items()},
         "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
         "versions": provenance.versions(),
         "git": provenance.git_state(),
@@ -91,4 +137,4 @@ def main() -> None:
     print(f"written to {path}")
 
 
-main()
+main(sys.argv[1:])

@@ -6,12 +6,15 @@ by leaving out steps_per_epoch, which there makes every second epoch end after o
 
 import keras
 import numpy as np
+from keras.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from numpy.typing import NDArray
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 from pipeline import networks
 
 BATCH = 64
+EPOCHS = 50
+HELD_OUT = 0.15
 
 
 def generator() -> ImageDataGenerator:
@@ -31,3 +34,11 @@ def compiled_network() -> keras.Model:
     network = networks.build("bn_cnn")
     network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return network
+
+
+def callbacks() -> list[Callback]:
+    """The notebook's schedule."""
+    return [
+        ReduceLROnPlateau(monitor="val_accuracy", mode="max", patience=3, factor=0.5, min_lr=1e-5),
+        EarlyStopping(monitor="val_loss", patience=10, min_delta=1e-10, restore_best_weights=True),
+    ]

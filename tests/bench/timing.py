@@ -1,61 +1,79 @@
-"""Timing two sides of a claim in turn, so that a busy moment of the machine hits both."""
+"""Timing several sides of a claim in turn, so that a busy moment of the machine hits them all."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 Work = Callable[[], object]
+Rate = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Result:
-    """Images per second of each side, one value a repeat, and the ratio of ours to the peer's."""
+    """What was measured of each side, by its name: one value a repeat, more is better.
+
+    The first side is the peer that the others are compared with.
+    """
 
     claim: str
-    peer: str
-    images: int
-    peer_rates: list[float]
-    our_rates: list[float]
+    unit: str
+    values: dict[str, list[float]]
 
     @property
-    def ratios(self) -> list[float]:
-        """Ours divided by the peer's, repeat by repeat."""
-        return [our / peer for our, peer in zip(self.our_rates, self.peer_rates, strict=True)]
+    def ratios(self) -> dict[str, list[float]]:
+        """Each other side's values divided by the peer's, repeat by repeat."""
+        peer, *others = self.values
+        return {
+            name: [
+                value / base
+                for value, base in zip(self.values[name], self.values[peer], strict=True)
+            ]
+            for name in others
+        }
 
     def record(self) -> dict[str, object]:
         """Return plain values for JSON."""
-        return {**asdict(self), "ratios": self.ratios, "ratio": statistics.median(self.ratios)}
+        return {**asdict(self), "ratios": self.ratios}
 
     def __str__(self) -> str:
-        low, high = min(self.ratios), max(self.ratios)
-        return (
-            f"{self.claim}\n"
-            f"  {self.peer:<42}{statistics.median(self.peer_rates):>9,.0f} images/s\n"
-            f"  {'ours':<42}{statistics.median(self.our_rates):>9,.0f} images/s\n"
-            f"  {'ratio, median of ' + str(len(self.ratios)) + ' repeats (range)':<42}"
-            f"{statistics.median(self.ratios):>9.2f} ({low:.2f} to {high:.2f})"
-        )
+        lines = [self.claim]
+        for name, values in self.values.items():
+            line = f"  {name:<46}{statistics.median(values):>11,.0f} {self.unit}"
+            if name in self.ratios:
+                ratios = self.ratios[name]
+                line += (
+                    f"{statistics.median(ratios):>8.2f} times ({min(ratios):.2f} to "
+                    f"{max(ratios):.2f})"
+                )
+            lines.append(line)
+        repeats = len(next(iter(self.values.values())))
+        lines[0] += f" (median of {repeats} repeats; ratios repeat by repeat, with their range)"
+        return "\n".join(lines)
 
 
 def interleave(
-    claim: str,
-    peer_name: str,
-    images: int,
-    peer: Work,
-    ours: Work,
-    repeats: int,
-    warm_up: bool = True,
+    claim: str, images: int, sides: Mapping[str, Work], repeats: int, warm_up: bool = True
 ) -> Result:
-    """Run both sides in turn, `images` images each time; with `warm_up`, once unmeasured first."""
+    """Time all sides in turn, each on `images` images; with `warm_up`, once unmeasured first."""
     if warm_up:
-        peer()
-        ours()
-    peer_rates, our_rates = [], []
+        for work in sides.values():
+            work()
+
+    def rate(work: Work) -> Rate:
+        return lambda: images / _seconds(work)
+
+    rates = {name: rate(work) for name, work in sides.items()}
+    return interleave_rates(claim, "images/s", rates, repeats)
+
+
+def interleave_rates(claim: str, unit: str, sides: Mapping[str, Rate], repeats: int) -> Result:
+    """Ask all sides in turn for what they measure themselves."""
+    values: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats):
-        peer_rates.append(images / _seconds(peer))
-        our_rates.append(images / _seconds(ours))
-    return Result(claim, peer_name, images, peer_rates, our_rates)
+        for name, measure in sides.items():
+            values[name].append(measure())
+    return Result(claim, unit, values)
 
 
 def _seconds(work: Work) -> float:
