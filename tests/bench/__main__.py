@@ -8,6 +8,7 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ with quiet.startup():
     from pipeline import compiling, fast_layers, hardware, networks, training
     from tests.bench import ceiling, notebook
 
+from tests.bench.costs import costs
 from tests.bench.inference import inference
 from tests.bench.members import members
 from tests.bench.throughput import throughput
@@ -108,27 +110,32 @@ def share_of_ceiling(machine: Result, throughput: Result) -> str:
     return "\n".join(lines)
 
 
-BENCHMARKS = {
+BENCHMARKS: dict[str, Callable[[], Result | str]] = {
     "machine": machine,
     "augmentation": augmentation,
     "step": training_step,
     "throughput": throughput,
     "inference": inference,
     "members": members,
+    "costs": costs,
 }
 
 
 def main(names: list[str]) -> None:
     """Run the named benchmarks, or all."""
-    results: dict[str, Result] = {}
+    results: dict[str, Result | str] = {}
     for name in names or BENCHMARKS:
         results[name] = BENCHMARKS[name]()
         print(results[name], flush=True)
-    if {"machine", "throughput"} <= results.keys():
-        print(share_of_ceiling(results["machine"], results["throughput"]))
+    machine, throughput = results.get("machine"), results.get("throughput")
+    if isinstance(machine, Result) and isinstance(throughput, Result):
+        print(share_of_ceiling(machine, throughput))
     path = Path("runs/bench") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     record = {
-        "results": {name: result.record() for name, result in results.items()},
+        "results": {
+            name: result.record() if isinstance(result, Result) else result.splitlines()
+            for name, result in results.items()
+        },
         "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
         "versions": provenance.versions(),
         "git": provenance.git_state(),

@@ -12,7 +12,7 @@ COPY_BYTES = 1 << 29
 """Far more than any cache holds."""
 
 FLOPS_PER_IMAGE = 157e6
-"""Those of the default network, forward and backward: 26.2 million multiply-adds times 2 times 3."""
+"""The default network's, forward and backward: 26.2 million multiply-adds times 2 times 3."""
 
 
 def arithmetic(dtype: str) -> float:
