@@ -12,6 +12,7 @@ from pipeline.fast_layers import FusedBatchNormalization, accelerate
 PARAMETERS = {
     "bn_cnn": (742_858, 741_962),
     "small_cnn": (61_578, 61_226),
+    "fast_cnn": (103_978, 103_466),
     "mlp_256": (203_530, 203_530),
     "mlp_1000": (795_010, 795_010),
     "mlp_1000_dropout": (795_010, 795_010),

@@ -133,15 +133,33 @@ def test_early_stopping_counts_on_and_stays_stopped(
     assert told[-1].seconds > 0
 
 
-def test_a_recipe_without_schedule_resumes(
-    rows: Digits, validation: Digits, tmp_path: Path
+ONE_CYCLE = (
+    "schedule.kind=cosine training.optimizer=adamw training.weight_decay=0.1 "
+    "training.label_smoothing=0.1 training.precision=mixed_float16 training.deterministic=true"
+)
+
+
+@pytest.mark.parametrize("changes", ["", ONE_CYCLE], ids=["constant", "one_cycle"])
+def test_a_recipe_without_callbacks_of_its_own_resumes(
+    changes: str, rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
-    settings = recipe.load("mlp_1000_dropout", "training.epochs=3")
+    settings = recipe.load("mlp_1000_dropout", f"training.epochs=3 {changes}")
     *_, expected = train(settings, rows, validation, tmp_path / "whole")
     with stopped():
         train(settings, rows, validation, tmp_path / "resumed", after(2))
     *_, found = train(settings, rows, validation, tmp_path / "resumed")
     check_same(tmp_path / "resumed", found, tmp_path / "whole", expected)
+    assert (found.checkpoints[-1].epoch, found.epochs) == (3, 3)
+
+
+def test_the_rate_of_a_cycle_is_recorded_and_ends_at_zero(
+    rows: Digits, validation: Digits, tmp_path: Path
+) -> None:
+    changes = "training.epochs=4 training.learning_rate=0.01 schedule.warm_up=0.5"
+    settings = recipe.load("mlp_50", f"{changes} schedule.kind=cosine")
+    train(settings, rows, validation, tmp_path)
+    rates = pd.read_csv(tmp_path / "history.csv")["learning_rate"]
+    np.testing.assert_allclose(rates, [0.005, 0.01, 0.005, 0], atol=1e-8)
 
 
 def test_a_damaged_file_is_named_and_may_be_deleted(
