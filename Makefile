@@ -33,6 +33,7 @@ help: ## list the targets
 	@echo '             EXECUTOR=auto|serial|processes|ray  RAY_ADDRESS=<host:port>'
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
 	@echo '  baselines: SEEDS=<n>'
+	@echo '  bench:     BENCH="machine augmentation step throughput inference members costs"'
 
 .PHONY: setup
 setup: $(READY) ## make .venv and install the locked packages (done by itself); EXECUTOR=ray adds Ray
@@ -96,8 +97,8 @@ doctor: $(READY) ## what is there, what is missing, and how to get it
 	@$(PIPELINE) doctor
 
 .PHONY: bench
-bench: $(RAY) ## measure speed against ImageDataGenerator and the plain notebook loop
-	@$(RUN_PYTHON) -m tests.bench
+bench: $(RAY) ## measure speed and costs against plain Keras; BENCH="<name> ..." only some of it
+	@$(RUN_PYTHON) -m tests.bench $(BENCH)
 
 .PHONY: lint
 lint: $(READY) ## ruff and mypy

@@ -34,6 +34,17 @@ def test_a_system_without_cpuinfo_gets_float32(tmp_path: Path) -> None:
     assert not hardware.cpu_multiplies_bfloat16(tmp_path / "absent")
 
 
+@pytest.mark.parametrize(("native", "automatic"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_a_cpu_predicts_in_what_it_multiplies(
+    native: bool, automatic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "cpu_multiplies_bfloat16", lambda: native)
+    assert hardware.prediction_precision(recipe.load("bn_cnn").prediction) == automatic
+    for asked in ("float32", "mixed_bfloat16"):
+        settings = recipe.load("bn_cnn", f"prediction.precision={asked}").prediction
+        assert hardware.prediction_precision(settings) == asked
+
+
 @pytest.mark.parametrize(
     ("capability", "precision"),
     [((6, 1), "float32"), ((7, 5), "mixed_float16"), ((8, 0), "mixed_bfloat16")],
@@ -54,6 +65,7 @@ def test_a_gpu_gets_what_its_units_multiply_and_xla(
     found = hardware.prepare(recipe.load("bn_cnn").training)
     assert (found.precision, found.xla, found.gpus) == (precision, True, ["Test GPU"])
     assert grown == [(gpu, True)]
+    assert hardware.prediction_precision(recipe.load("bn_cnn").prediction) == "float32"
     asked = recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
     assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)
 

@@ -1,0 +1,72 @@
+"""Cost curves: validation accuracy against minutes of training, recipes and peers in one picture.
+
+`python -m tests.bench.curves --runs runs/<id> ...` draws what tests.bench.race has trained, the
+seeds of a side as lines of one colour, and each run named as a point: the wall time of its training
+and the accuracy of its ensemble. A run with folds validates on all labelled rows.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from pipeline.runs import Run, RunStore
+from tests.bench.race import RESULTS
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's, which colour-blind people can tell apart."""
+
+LEAST_ERROR = 1e-3
+
+
+def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
+    """Draw the best accuracy so far of each history, and a point for each run."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for colour, (side, seeds) in zip(COLOURS, histories.items(), strict=False):
+        for number, history in enumerate(seeds):
+            minutes = history["seconds"].cumsum() / 60
+            errors = 1 - history["val_accuracy"].cummax()
+            label = side if number == 0 else None
+            axes.step(minutes, errors, where="post", color=colour, label=label, alpha=0.8)
+    for run in runs:
+        _point(axes, run)
+    axes.set(xscale="log", yscale="log", xlabel="minutes of training", ylim=(0.02, LEAST_ERROR))
+    axes.set(ylabel="validation accuracy, best so far (%)")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 * (1 - error):.6g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    return figure
+
+
+def _point(axes: Axes, run: Run) -> None:
+    scores = run.record.scores
+    if scores is None:
+        raise SystemExit(f"{run.id} has no scores yet; make ensemble RUN={run.id}")
+    minutes = run.record.timings["training_seconds"] / 60
+    error = 1 - scores.validation_accuracy
+    axes.plot(minutes, error, "k*", markersize=12, label=f"{run.record.recipe_name}, all members")
+
+
+def main() -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs")
+    parser.add_argument("--output", type=Path, default=Path("tests/bench/cost_curves.png"))
+    asked = parser.parse_args()
+    histories = {
+        folder.name: [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
+        for folder in sorted(RESULTS.iterdir())
+    }
+    runs = [RunStore(folder.parent).find(folder.name) for folder in asked.runs]
+    draw(histories, runs).savefig(asked.output, dpi=120)
+    print(f"wrote {asked.output}")
+
+
+if __name__ == "__main__":
+    main()
