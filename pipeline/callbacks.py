@@ -116,13 +116,21 @@ class LearningRate(keras.callbacks.Callback):
     """Adds the rate of the epoch's last step to its figures, as `learning_rate`.
 
     Of Keras's callbacks ReduceLROnPlateau does so, but not every recipe uses it. This one comes
-    before any that changes the rate.
+    before any that changes the rate. `rate` is the optimiser's: a number, or a schedule by steps.
     """
+
+    def __init__(self, rate: float | keras.optimizers.schedules.LearningRateSchedule) -> None:
+        super().__init__()
+        self._rate = rate
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Add the rate to the figures that the later callbacks see."""
         if logs is not None:
-            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+            optimizer = self.model.optimizer
+            if isinstance(self._rate, float):
+                logs["learning_rate"] = float(optimizer.learning_rate)
+            else:  # the optimiser's own is that of the step to come
+                logs["learning_rate"] = float(self._rate(optimizer.iterations - 1))
 
 
 class HistoryFile(keras.callbacks.Callback):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras.optimizers.schedules import CosineDecay, LearningRateSchedule
 
 from pipeline.networks import CLASSES
-from pipeline.recipe import Recipe, ScheduleSettings, TrainingSettings
+from pipeline.recipe import Recipe, TrainingSettings
 
 Rate: TypeAlias = float | LearningRateSchedule
 
@@ -44,11 +44,12 @@ def loss(settings: TrainingSettings) -> str | Callable[[tf.Tensor, tf.Tensor], t
     return smoothed
 
 
-def learning_rate(peak: float, schedule: ScheduleSettings, steps: int) -> Rate:
-    """Return the rate of a training of `steps` steps whose highest rate is `peak`."""
+def learning_rate(recipe: Recipe, steps: int) -> Rate:
+    """Return the recipe's learning rate for a training of `steps` batches in all."""
+    peak, schedule = recipe.training.learning_rate, recipe.schedule
     if schedule.kind == "constant":
         return peak
-    warm_up = round(steps * schedule.warm_up)
+    warm_up = min(round(steps * schedule.warm_up), steps - 1)  # at least one step goes down
     return CosineDecay(
         initial_learning_rate=0.0 if warm_up else peak,
         decay_steps=steps - warm_up,
@@ -57,13 +58,13 @@ def learning_rate(peak: float, schedule: ScheduleSettings, steps: int) -> Rate:
     )
 
 
-def compile_network(network: keras.Model, recipe: Recipe, steps: int, xla: bool) -> keras.Model:
+def compile_network(
+    network: keras.Model, settings: TrainingSettings, rate: Rate, xla: bool
+) -> keras.Model:
     """Compile with the recipe's optimiser and loss, and with accuracy; return the network.
 
-    `steps` is the number of batches of the whole training, on which schedules depend.
+    `rate` is what `learning_rate` made of the recipe.
     """
-    settings = recipe.training
-    rate = learning_rate(settings.learning_rate, recipe.schedule, steps)
     optimizer = OPTIMIZERS[settings.optimizer](rate, settings)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
         # Keras does this by itself only for a model that has the policy, not just its layers.

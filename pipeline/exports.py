@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.prediction import load_checkpoint, probabilities
+from pipeline.prediction import Predictor, load_checkpoint
 
 FILES = ("model.keras", "model.json", "model.weights.h5")
 """The whole model; its architecture alone; its weights alone."""
@@ -25,7 +25,7 @@ def export(checkpoint: Path, folder: Path, images: NDArray[np.uint8]) -> list[Pa
     loaded.
     """
     network = load_checkpoint(checkpoint)
-    expected = probabilities(network, images)
+    expected = Predictor(network)(images)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as name:
         whole, architecture, weights = (Path(name) / file for file in FILES)
@@ -38,7 +38,7 @@ def export(checkpoint: Path, folder: Path, images: NDArray[np.uint8]) -> list[Pa
         }
         for form, reloaded in reloads.items():
             # The same network predicts the same; on a GPU, sums may be taken in another order.
-            if not np.allclose(probabilities(reloaded, images), expected, rtol=0, atol=1e-6):
+            if not np.allclose(Predictor(reloaded)(images), expected, rtol=0, atol=1e-6):
                 raise PipelineError(
                     f"{form}: loaded again, it gives other probabilities than {checkpoint}; use "
                     "the checkpoint itself"

@@ -22,6 +22,10 @@ Report = Callable[[str], None]
 """Takes one line of text for the person."""
 
 
+def ignore(line: str) -> None:
+    """Take a line that nobody needs to see: a Report."""
+
+
 @dataclass
 class _InTraining:
     """A member at work: its bar, the steps of an epoch, where it began and how far it is."""

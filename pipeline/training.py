@@ -25,7 +25,7 @@ from pipeline.callbacks import (
     ProgressReport,
     Watcher,
 )
-from pipeline.compiling import compile_network
+from pipeline.compiling import compile_network, learning_rate
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
 from pipeline.fast_layers import accelerate
@@ -70,9 +70,9 @@ def train_member(
     chosen = recipe.network
     plain = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
     steps = steps_per_epoch(recipe, len(training.labels))
-    network = compile_network(
-        accelerate(plain, hardware.precision), recipe, steps * recipe.training.epochs, hardware.xla
-    )
+    rate = learning_rate(recipe, steps * recipe.training.epochs)
+    fast = accelerate(plain, hardware.precision)
+    network = compile_network(fast, recipe.training, rate, hardware.xla)
     checkpoints = KeptCheckpoints(folder / "checkpoints", plain, recipe.checkpoints)
     schedule, history = _schedule(recipe), HistoryFile(folder / "history.csv")
     record = MemberRecord(member, checkpoints, watcher)
@@ -82,7 +82,8 @@ def train_member(
     if point.epoch < recipe.training.epochs and not point.stopped:
         # An epoch is told as saved once the resume point has saved it.
         last = [point, ProgressReport(watcher)]
-        callbacks = [FiniteLoss(), LearningRate(), *schedule, checkpoints, history, record, *last]
+        first = [FiniteLoss(), LearningRate(rate)]
+        callbacks = [*first, *schedule, checkpoints, history, record, *last]
         _fit(network, recipe, training, validation, member.index, callbacks, point.epoch)
     record.tell(len(history.rows), "done")
     path.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
     images = labelled.images.astype(np.float32) / 255
     keras.utils.set_random_seed(3)
     plain = networks.build("mlp_50")
-    ours = compile_network(accelerate(plain, "float32"), settings, steps=3, xla=False)
+    ours = compile_network(accelerate(plain, "float32"), settings.training, 0.02, xla=False)
     kind = KERAS_OPTIMIZERS[optimizer]
     plain.compile(
         type(kind).from_config(kind.get_config()), KERAS_LOSSES[loss], metrics=["accuracy"]
@@ -58,12 +58,20 @@ def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
 
 @pytest.mark.parametrize(
     ("warm_up", "expected"),
-    [(0.2, {0: 0, 10: 0.005, 20: 0.01, 60: 0.005, 100: 0}), (0.0, {0: 0.01, 50: 0.005, 100: 0})],
+    [
+        (0.2, {0: 0, 10: 0.005, 20: 0.01, 60: 0.005, 100: 0}),
+        (0.0, {0: 0.01, 50: 0.005, 100: 0}),
+        (0.999, {0: 0, 99: 0.01, 100: 0}),
+    ],
 )
 def test_the_cosine_schedule_rises_in_a_line_and_falls_as_half_a_cosine(
     warm_up: float, expected: dict[int, float]
 ) -> None:
-    schedule = learning_rate(0.01, recipe.ScheduleSettings(kind="cosine", warm_up=warm_up), 100)
+    changes = "schedule.kind=cosine reduce_on_plateau.enabled=false early_stopping.enabled=false"
+    settings = recipe.load(
+        "bn_cnn", f"{changes} schedule.warm_up={warm_up} training.learning_rate=0.01"
+    )
+    schedule = learning_rate(settings, steps=100)
     assert isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
     for step, rate in expected.items():
         assert float(schedule(step)) == pytest.approx(rate, abs=1e-8)
@@ -76,6 +84,7 @@ def test_the_cosine_schedule_rises_in_a_line_and_falls_as_half_a_cosine(
 def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
     settings = recipe.load("quick")
     network = accelerate(networks.build("small_cnn"), precision)
-    optimizer = compile_network(network, settings, steps=3, xla=False).optimizer
+    rate = learning_rate(settings, steps=3)
+    optimizer = compile_network(network, settings.training, rate, xla=False).optimizer
     assert type(optimizer).__name__ == expected
     assert float(optimizer.learning_rate) == pytest.approx(settings.training.learning_rate)

@@ -65,6 +65,7 @@ def test_a_gpu_gets_what_its_units_multiply_and_xla(
     found = hardware.prepare(recipe.load("bn_cnn").training)
     assert (found.precision, found.xla, found.gpus) == (precision, True, ["Test GPU"])
     assert grown == [(gpu, True)]
+    monkeypatch.setattr(hardware, "cpu_multiplies_bfloat16", lambda: True)
     assert hardware.prediction_precision(recipe.load("bn_cnn").prediction) == "float32"
     asked = recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
     assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pipeline import networks, recipe
+from pipeline import networks
 from pipeline.digits import Digits
+from pipeline.ensemble import DOUBT, predict
 from pipeline.folding import fold
-from pipeline.hardware import prepare
-from pipeline.prediction import DOUBT, load_checkpoint, probabilities
-from pipeline.training import train_member
-from tests.watching import Watching
+from pipeline.prediction import Predictor, load_checkpoint
+from pipeline.progress import ignore
 
 
 def scatter(network: keras.Model) -> None:
@@ -48,8 +47,8 @@ def test_folding_leaves_no_normalization_behind_a_linear_layer_and_no_dropout() 
     assert folded.layers[-1].compute_dtype == "float32"
 
 
-def test_what_cannot_be_folded_stays() -> None:
-    """A normalization behind an activation, one without scale, and a ReLU behind nothing."""
+def test_a_normalization_behind_an_activation_stays() -> None:
+    """And one without scale and offset, behind a layer without bias, is folded."""
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [
@@ -70,19 +69,36 @@ def test_what_cannot_be_folded_stays() -> None:
     np.testing.assert_allclose(folded(images), network(images, training=False), atol=2e-6)
 
 
-def test_bfloat16_gives_the_labels_of_float32(labelled: Digits, tmp_path: Path) -> None:
-    """A network that is unsure of many rows: every row in doubt is predicted in float32."""
-    settings = recipe.load("quick", "training.epochs=8 training.batch_size=20")
-    rows = Digits(labelled.images[:400], labelled.labels[:400])
-    train_member(settings, rows, rows, tmp_path, prepare(settings.training), Watching())
-    path, *_ = (tmp_path / "checkpoints").iterdir()
-    network = load_checkpoint(path)
-    exact = probabilities(network, labelled.images)
-    fast = probabilities(network, labelled.images, "mixed_bfloat16")
+def save_untrained(name: str, seed: int, sharpness: float, path: Path) -> Path:
+    """Save a network with its first weights, but for a softmax as sure as `sharpness` makes it."""
+    keras.utils.set_random_seed(seed)
+    network = networks.build(name)
+    scatter(network)
+    network.layers[-1].kernel.assign(network.layers[-1].kernel * sharpness)
+    network.save(path)
+    return path
+
+
+def test_rows_in_doubt_are_predicted_in_float32(labelled: Digits, tmp_path: Path) -> None:
+    paths = [save_untrained("mlp_256", seed, 15, tmp_path / f"{seed}.keras") for seed in (0, 1)]
+    (exact,) = predict(paths, [labelled.images], "float32", ignore)
+    (fast,) = predict(paths, [labelled.images], "mixed_bfloat16", ignore)
     second, first = np.sort(exact)[:, -2:].T
     doubtful = first - second < 0.8 * DOUBT
     assert 20 < doubtful.sum() < 780
     np.testing.assert_allclose(fast[doubtful], exact[doubtful], atol=1e-6)
     assert abs(fast - exact).max() > 1e-5
     np.testing.assert_array_equal(fast.argmax(axis=1), exact.argmax(axis=1))
-    np.testing.assert_allclose(fast, exact, atol=DOUBT / 10)
+
+
+def test_two_sure_networks_that_disagree_leave_a_row_in_doubt(tmp_path: Path) -> None:
+    """Each alone is sure of nearly every row, so that only their mean tells which are close."""
+    images = np.random.default_rng(0).integers(0, 256, (4_000, 28, 28, 1), np.uint8)
+    paths = [save_untrained("mlp_256", seed, 30, tmp_path / f"{seed}.keras") for seed in (0, 1)]
+    (exact,) = predict(paths, [images], "float32", ignore)
+    (fast,) = predict(paths, [images], "mixed_bfloat16", ignore)
+    np.testing.assert_array_equal(fast.argmax(axis=1), exact.argmax(axis=1))
+    unchecked = np.mean(
+        [Predictor(load_checkpoint(path), "mixed_bfloat16")(images) for path in paths], axis=0
+    )
+    assert (unchecked.argmax(axis=1) != exact.argmax(axis=1)).any(), "nothing was put to the test"

@@ -72,8 +72,16 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
             "reduce_on_plateau.enabled must be false; change it in the file or with SET",
         ),
         (
+            "schedule.kind=cosine reduce_on_plateau.enabled=false",
+            "schedule.kind is 'cosine', with which early_stopping.enabled must be false",
+        ),
+        (
             "training.weight_decay=0.1",
-            "weight_decay is 0.1, for which training.optimizer must be 'adamw', not 'adam'",
+            "weight_decay is 0.1 and training.optimizer 'adam'; a decay above 0 goes with 'adamw'",
+        ),
+        (
+            "training.optimizer=adamw",
+            "weight_decay is 0.0 and training.optimizer 'adamw'; a decay above 0 goes with 'adamw'",
         ),
         (
             "training.label_smoothing=0.1 training.loss=mean_squared_error",

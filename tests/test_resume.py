@@ -152,14 +152,19 @@ def test_a_recipe_without_callbacks_of_its_own_resumes(
     assert (found.checkpoints[-1].epoch, found.epochs) == (3, 3)
 
 
-def test_the_rate_of_a_cycle_is_recorded_and_ends_at_zero(
+def test_the_rate_of_a_cycle_is_recorded_and_ends_above_zero(
     rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
-    changes = "training.epochs=4 training.learning_rate=0.01 schedule.warm_up=0.5"
-    settings = recipe.load("mlp_50", f"{changes} schedule.kind=cosine")
+    # 26 steps an epoch: half of the 104 go up, and the last one's rate is the 103rd.
+    changes = "training.batch_size=20 training.epochs=4 training.learning_rate=0.01"
+    settings = recipe.load(
+        "mlp_50",
+        f"{changes} schedule.warm_up=0.5 schedule.kind=cosine early_stopping.enabled=false",
+    )
     train(settings, rows, validation, tmp_path)
     rates = pd.read_csv(tmp_path / "history.csv")["learning_rate"]
-    np.testing.assert_allclose(rates, [0.005, 0.01, 0.005, 0], atol=1e-8)
+    falling = [0.005 * (1 + np.cos(np.pi * step / 52)) for step in (25, 51)]
+    np.testing.assert_allclose(rates, [0.01 * 25 / 52, 0.01 * 51 / 52, *falling], rtol=1e-4)
 
 
 def test_a_damaged_file_is_named_and_may_be_deleted(

@@ -94,12 +94,12 @@ class TrainingSettings(Section):
         1e-3,
         gt=0,
         description="the initial rate, or the highest one of schedule.kind cosine; Keras's "
-        "defaults: adam 0.001, sgd 0.01",
+        "defaults: adam and adamw 0.001, sgd 0.01",
     )
     weight_decay: float = Field(
         0.0,
         ge=0,
-        description="adamw only: each step takes this share of the learning rate off each weight",
+        description="adamw only: each step multiplies all weights by 1 - weight_decay x rate",
     )
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
         "categorical_crossentropy", description="against the label as one of ten classes"
@@ -130,7 +130,7 @@ class ScheduleSettings(Section):
     kind: Literal["constant", "cosine"] = Field(
         "constant",
         description="constant: training.learning_rate, which reduce_on_plateau may lower; cosine: "
-        "from 0 in a line up to training.learning_rate and down a half cosine to 0 at the last "
+        "from 0 in a line up to training.learning_rate and down a half cosine to 0 after the last "
         "step, one cycle (Smith and Topin, arXiv 1708.07120; keras's CosineDecay)",
     )
     warm_up: float = Field(
@@ -256,18 +256,19 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        """Refuse settings that contradict one another, or that would have no effect."""
+        """Refuse settings of different tables or keys that contradict one another."""
         training = self.training
-        if self.schedule.kind == "cosine" and self.reduce_on_plateau.enabled:
-            raise PydanticCustomError(
-                "two_schedules",
-                "schedule.kind is 'cosine', with which reduce_on_plateau.enabled must be false",
-            )
-        if training.weight_decay and training.optimizer != "adamw":
+        for name in ("reduce_on_plateau", "early_stopping"):
+            if self.schedule.kind == "cosine" and getattr(self, name).enabled:
+                raise PydanticCustomError(
+                    "two_schedules",
+                    f"schedule.kind is 'cosine', with which {name}.enabled must be false",
+                )
+        if (training.weight_decay > 0) != (training.optimizer == "adamw"):
             raise PydanticCustomError(
                 "no_decay",
-                f"training.weight_decay is {training.weight_decay}, for which training.optimizer "
-                f"must be 'adamw', not {training.optimizer!r}",
+                f"training.weight_decay is {training.weight_decay} and training.optimizer "
+                f"{training.optimizer!r}; a decay above 0 goes with 'adamw', and only with it",
             )
         if training.label_smoothing and training.loss != "categorical_crossentropy":
             raise PydanticCustomError(

@@ -50,7 +50,8 @@ class Scores(BaseModel):
 
     `interval` is the Wilson 95 % interval of the accuracy. The test accuracy and its interval are
     there where the source publishes its test labels. `training_accuracy`, on the training rows as
-    they are, without warps or dropout, is there once it was asked for.
+    they are, without warps or dropout, is there once it was asked for. `precision` is the Keras
+    dtype policy that rows beyond doubt were predicted in; empty in earlier versions' records.
     """
 
     validation_accuracy: float
@@ -61,6 +62,7 @@ class Scores(BaseModel):
     test_rows: int = 0
     test_interval: tuple[float, float] | None = None
     training_accuracy: float | None = None
+    precision: str = ""
 
 
 class Record(BaseModel):

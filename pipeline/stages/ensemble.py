@@ -68,7 +68,7 @@ def _predict(context: Context, run: Run) -> None:
         run, splits, context.dataset, precision, context.report
     )
     run.record.timings["ensemble_seconds"] = round(time.perf_counter() - started, 1)
-    _finish(context, run, rows, validation, test)
+    _finish(context, run, rows, validation, test, precision)
 
 
 def _several(context: Context, parents: list[Run]) -> Run:
@@ -132,6 +132,7 @@ def _finish(
     rows: NDArray[np.int64],
     validation: NDArray[np.float32],
     test: NDArray[np.float32],
+    precision: str = "",
 ) -> None:
     """Write a run's probabilities and pictures, and then its scores."""
     # SciPy, scikit-learn and seaborn take seconds to import, and a scored run needs none of them.
@@ -148,6 +149,7 @@ def _finish(
         validation_rows=len(rows),
         interval=interval,
         log_loss=scores.log_loss(labelled.labels, validation),
+        precision=precision,
     )
     if test_labels is not None:
         accuracy, interval = scores.accuracy_with_interval(test_labels, test)

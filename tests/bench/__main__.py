@@ -87,7 +87,7 @@ def training_step() -> Result:
         settings = recipe.load("bn_cnn", f"training.precision={asked}")
         precision = hardware.prepare(settings.training).precision
         network = fast_layers.accelerate(networks.build("bn_cnn"), precision)
-        compiling.compile_network(network, settings, STEPS, xla=False)
+        compiling.compile_network(network, settings.training, 1e-3, xla=False)
         sides[f"ours, {precision}"] = partial(_train, network, settings, rows)
     claim = "training step of bn_cnn in one process, all cores"
     return interleave(claim, STEPS * notebook.BATCH, sides, repeats=5)
