@@ -39,31 +39,31 @@ def train_in_a_new_folder(
     with TemporaryDirectory() as name:
         command = [sys.executable, "-m", "pipeline", "train", "--recipe", recipe]
         command += ["--set", settings, "--source", str(digits), "--executor", executor]
-        subprocess.run(
-            command,
-            cwd=name,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "RAY_ADDRESS": ""},
-            check=True,
-            capture_output=True,
-        )
+        _run(command, Path(name), {"PYTHONPATH": str(REPOSITORY), "RAY_ADDRESS": ""})
         return look(Path(name))
 
 
 def train_peer(peer: str, digits: Path, output: Path, *arguments: str) -> None:
     """Train a reference peer (peer.py) in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.peer", peer, "--digits", str(digits)]
-    subprocess.run(
-        [*command, "--output", str(output), *arguments],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-    )
+    _run([*command, "--output", str(output.resolve()), *arguments], REPOSITORY, {})
 
 
 def images_per_second(folder: Path, rows: int) -> float:
     """Return the rate of all history.csv files below `folder`, trained at the same time.
 
-    The first epoch, in which TensorFlow prepares itself, does not count.
+    It counts all their images in the time of the slowest. The first epoch, in which TensorFlow
+    prepares itself, does not count.
     """
-    histories = [pd.read_csv(path) for path in folder.rglob("history.csv")]
-    return float(sum(rows / history["seconds"][1:].mean() for history in histories))
+    times = [pd.read_csv(path)["seconds"][1:] for path in folder.rglob("history.csv")]
+    return rows * sum(map(len, times)) / max(float(one.sum()) for one in times)
+
+
+def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
+    """Run a command; what it says goes to stderr if it fails."""
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    if done.returncode:
+        sys.stderr.write(done.stdout + done.stderr)
+        raise SystemExit(f"error: {' '.join(command)} ended with {done.returncode}")

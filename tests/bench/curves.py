@@ -1,8 +1,9 @@
 """Cost curves: validation accuracy against minutes of training, recipes and peers in one picture.
 
-`python -m tests.bench.curves --runs runs/<id> ...` draws what tests.bench.race has trained, the
-seeds of a side as lines of one colour, and each run named as a point: the wall time of its training
-and the accuracy of its ensemble. A run with folds validates on all labelled rows.
+`python -m tests.bench.curves notebook fast --digits data/practice --runs runs/<id> ...` draws what
+tests.bench.race has trained, the seeds of a side as lines of one colour, and each run named as a
+point: the wall time of its training and the accuracy of its ensemble. A run with folds validates on
+all labelled rows.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pipeline.runs import Run, RunStore
-from tests.bench.race import RESULTS
+from tests.bench.race import results
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind people can tell apart."""
@@ -26,7 +27,7 @@ def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
     """Draw the best accuracy so far of each history, and a point for each run."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for colour, (side, seeds) in zip(COLOURS, histories.items(), strict=False):
+    for colour, (side, seeds) in zip(COLOURS[: len(histories)], histories.items(), strict=True):
         for number, history in enumerate(seeds):
             minutes = history["seconds"].cumsum() / 60
             errors = 1 - history["val_accuracy"].cummax()
@@ -56,12 +57,14 @@ def _point(axes: Axes, run: Run) -> None:
 def main() -> None:
     """Write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sides", nargs="+", help="recipes, or notebook and fifteen; at most six")
+    parser.add_argument("--digits", type=Path, required=True)
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs")
     parser.add_argument("--output", type=Path, default=Path("tests/bench/cost_curves.png"))
     asked = parser.parse_args()
     histories = {
-        folder.name: [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
-        for folder in sorted(RESULTS.iterdir())
+        side: [pd.read_csv(path) for path in sorted(results(side, asked.digits).glob("*.csv"))]
+        for side in asked.sides
     }
     runs = [RunStore(folder.parent).find(folder.name) for folder in asked.runs]
     draw(histories, runs).savefig(asked.output, dpi=120)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from pipeline import digits, quiet
 from pipeline.files import replacing, write_text
-from pipeline.split import hold_out
+from pipeline.recipe import SplitSettings
+from pipeline.split import Split, hold_out
 
 with quiet.startup():
     import keras
@@ -64,11 +65,10 @@ class Clock(keras.callbacks.Callback):
 
 
 def train(
-    peer: Peer, rows: digits.Digits, seed: int, split_seed: int, epochs: int, folder: Path
+    peer: Peer, rows: digits.Digits, split: Split, seed: int, epochs: int, folder: Path
 ) -> keras.Model:
     """Train one net as its author does: scaled float arrays, `flow`, `fit`."""
     keras.utils.set_random_seed(seed)
-    split = hold_out(rows.labels, peer.held_out, split_seed, "")
     scaled = (rows.images / 255).astype(np.float32)
     train_rows, validation_rows = split.train_rows, split.validation_rows
     network = peer.network()
@@ -90,6 +90,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--nets", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="default: the peer's own")
+    parser.add_argument(
+        "--default-split",
+        action="store_true",
+        help="hold out the rows that the recipes do, not those of the peer's own split",
+    )
     return parser.parse_args()
 
 
@@ -102,9 +107,15 @@ def main() -> None:
     total = np.zeros((len(tests), digits.CLASSES))
     for net in range(asked.nets):
         seed = asked.seed + net
-        split_seed = 0 if peer is PEERS["notebook"] else seed
+        default = SplitSettings()
+        part, split_seed = (
+            (default.validation_fraction, default.seed)
+            if asked.default_split
+            else (peer.held_out, seed)
+        )
+        split = hold_out(rows.labels, part, split_seed, "")
         folder = asked.output / str(net)
-        network = train(peer, rows, seed, split_seed, asked.epochs or peer.epochs, folder)
+        network = train(peer, rows, split, seed, asked.epochs or peer.epochs, folder)
         total += network.predict(tests, verbose=0)
         with replacing(asked.output / "test.npz") as temporary:
             np.savez(temporary, probabilities=total / (net + 1), nets=net + 1)

@@ -11,9 +11,14 @@ import shutil
 import statistics
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 
+from pipeline import provenance, recipe
+from pipeline.digits import fingerprint
+from pipeline.files import replacing
 from tests.bench.commands import train_in_a_new_folder, train_peer
 
 PEERS = ("notebook", "fifteen")
@@ -23,17 +28,32 @@ TARGET = 0.9952
 RESULTS = Path("runs/bench/race")
 
 
+def results(side: str, digits: Path) -> Path:
+    """Return the folder of a side's histories: another one for other settings, code or digits."""
+    data = fingerprint(digits / "train.csv", digits / "test.csv")
+    parts: dict[str, Any]
+    if side in PEERS:
+        files = [Path(__file__).with_name(f"{name}.py") for name in ("peer", *PEERS)]
+        code = [path.read_text() for path in files]
+        parts = {"data": data, "code": code}
+    else:
+        parts = {
+            "data": data,
+            "code": provenance.code_fingerprint(),
+            "recipe": recipe.load(side).model_dump(mode="json"),
+        }
+    return RESULTS / f"{side}-{provenance.identity(parts)[:8]}"
+
+
 def train(side: str, seed: int, digits: Path) -> Path:
     """Train one side with one seed, if that is not done; return its history.csv."""
-    target = RESULTS / side / f"{seed}.csv"
+    target = results(side, digits) / f"{seed}.csv"
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     if side in PEERS:
-        partial_folder = target.with_suffix(".partial")
-        train_peer(side, digits, partial_folder.resolve(), "--seed", str(seed))
-        (partial_folder / "0" / "history.csv").replace(target)
-        shutil.rmtree(partial_folder)
+        with TemporaryDirectory() as name:
+            train_peer(side, digits, Path(name), "--seed", str(seed), "--default-split")
+            _keep(target, Path(name))
     else:
         settings = f"seed={seed} members.seeds=1 members.folds=0"
         train_in_a_new_folder(side, settings, digits, "serial", partial(_keep, target))
@@ -41,8 +61,9 @@ def train(side: str, seed: int, digits: Path) -> Path:
 
 
 def _keep(target: Path, folder: Path) -> None:
-    (found,) = folder.glob("runs/*/members/0/history.csv")
-    shutil.copyfile(found, target)
+    (found,) = folder.rglob("history.csv")
+    with replacing(target) as temporary:
+        shutil.copyfile(found, temporary)
 
 
 def seconds_to(target: float, path: Path) -> float:
@@ -75,8 +96,8 @@ def main() -> None:
             path = train(side, seed, asked.digits.resolve())
             print(_describe(side, seed, path, asked.target), flush=True)
     for side in asked.sides:
-        paths = [RESULTS / side / f"{seed}.csv" for seed in range(asked.seeds)]
-        times = [seconds_to(asked.target, path) for path in paths]
+        folder = results(side, asked.digits)
+        times = [seconds_to(asked.target, folder / f"{seed}.csv") for seed in range(asked.seeds)]
         print(f"{side}: median of {asked.seeds} seeds {statistics.median(times):,.0f} s")
 
 

@@ -13,16 +13,19 @@ Rate = Callable[[], float]
 class Result:
     """What was measured of each side, by its name: one value a repeat, more is better.
 
-    The first side is the peer that the others are compared with.
+    The first side is the peer that the others are compared with, if they are `compared`.
     """
 
     claim: str
     unit: str
     values: dict[str, list[float]]
+    compared: bool = True
 
     @property
     def ratios(self) -> dict[str, list[float]]:
-        """Each other side's values divided by the peer's, repeat by repeat."""
+        """Each other side's values divided by the peer's, repeat by repeat; none, if not asked."""
+        if not self.compared:
+            return {}
         peer, *others = self.values
         return {
             name: [
@@ -48,7 +51,8 @@ class Result:
                 )
             lines.append(line)
         repeats = len(next(iter(self.values.values())))
-        lines[0] += f" (median of {repeats} repeats; ratios repeat by repeat, with their range)"
+        lines[0] += f" (median of {repeats} repeats"
+        lines[0] += "; ratios repeat by repeat, with their range)" if self.compared else ")"
         return "\n".join(lines)
 
 
@@ -67,13 +71,15 @@ def interleave(
     return interleave_rates(claim, "images/s", rates, repeats)
 
 
-def interleave_rates(claim: str, unit: str, sides: Mapping[str, Rate], repeats: int) -> Result:
+def interleave_rates(
+    claim: str, unit: str, sides: Mapping[str, Rate], repeats: int, compared: bool = True
+) -> Result:
     """Ask all sides in turn for what they measure themselves."""
     values: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, measure in sides.items():
             values[name].append(measure())
-    return Result(claim, unit, values)
+    return Result(claim, unit, values, compared)
 
 
 def _seconds(work: Work) -> float:
