@@ -1,8 +1,8 @@
 """Images a second in training, augmentation included: peers and recipes, a command each.
 
-Ours trains two members side by side, which share the machine's cores; the peers' plain Keras has all
-of them, and is also run twice at the same time. An epoch's time is that of Keras's `fit`, with the
-validation on a seventh or a tenth of the rows, without saving.
+Ours trains two members side by side, which share the machine's cores; the peers' plain Keras has
+all of them, and is also run twice at the same time. An epoch's time is that of Keras's `fit`, with
+the validation on a seventh or a tenth of the rows, without saving.
 """
 
 from concurrent.futures import ThreadPoolExecutor
