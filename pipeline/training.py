@@ -65,10 +65,7 @@ def train_member(
     saved = resume.read(path, member.draw)
     if saved:
         hardware = replace(hardware, precision=saved.precision)
-    keras.utils.clear_session()  # lets go of a network trained before in this process
-    keras.utils.set_random_seed(_seed(recipe.seed, member))
-    chosen = recipe.network
-    plain = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
+    plain = _first_network(recipe, member)
     steps = steps_per_epoch(recipe, len(training.labels))
     rate = learning_rate(recipe, steps * recipe.training.epochs)
     fast = accelerate(plain, hardware.precision)
@@ -87,6 +84,14 @@ def train_member(
         _fit(network, recipe, training, validation, member.index, callbacks, point.epoch)
     record.tell(len(history.rows), "done")
     path.unlink(missing_ok=True)
+
+
+def _first_network(recipe: Recipe, member: Member) -> keras.Model:
+    """Return the member's network with its first weights, plain and uncompiled."""
+    keras.utils.clear_session()  # lets go of a network trained before in this process
+    keras.utils.set_random_seed(_seed(recipe.seed, member))
+    chosen = recipe.network
+    return networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
 
 
 def steps_per_epoch(recipe: Recipe, rows: int) -> int:
