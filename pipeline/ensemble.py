@@ -125,8 +125,9 @@ def _means(
 
 
 def _in_doubt(probabilities: np.ndarray) -> NDArray[np.bool_]:
+    """Say which rows are in doubt; those that no voter predicts, all 0, are not."""
     second, first = np.partition(probabilities, -2)[:, -2:].T
-    return np.asarray(first - second < DOUBT)
+    return np.asarray((first > 0) & (first - second < DOUBT))
 
 
 def _restricted(voter: Voter, wanted: Sequence[NDArray[np.bool_]]) -> Voter:

@@ -82,10 +82,14 @@ def save_untrained(name: str, seed: int, sharpness: float, path: Path) -> Path:
 def test_rows_in_doubt_are_predicted_in_float32(labelled: Digits, tmp_path: Path) -> None:
     paths = [save_untrained("mlp_256", seed, 15, tmp_path / f"{seed}.keras") for seed in (0, 1)]
     (exact,) = predict(paths, [labelled.images], "float32", ignore)
-    (fast,) = predict(paths, [labelled.images], "mixed_bfloat16", ignore)
+    lines: list[str] = []
+    (fast,) = predict(paths, [labelled.images], "mixed_bfloat16", lines.append)
     second, first = np.sort(exact)[:, -2:].T
     doubtful = first - second < 0.8 * DOUBT
     assert 20 < doubtful.sum() < 780
+    _, told, *words = lines[-1].split()
+    assert " ".join(words) == "rows in doubt again, in float32"
+    assert int(told) == pytest.approx((first - second < DOUBT).sum(), abs=5)
     np.testing.assert_allclose(fast[doubtful], exact[doubtful], atol=1e-6)
     assert abs(fast - exact).max() > 1e-5
     np.testing.assert_array_equal(fast.argmax(axis=1), exact.argmax(axis=1))
