@@ -42,12 +42,16 @@ def small_cnn(dropout: float = 0.2) -> Layers:
 
 @register("fast_cnn")
 def fast_cnn() -> Layers:
-    """A network of 103,978 parameters that learns fast: one layer alone sees 28 x 28 pixels."""
+    """A network of 251,946 parameters that learns fast: one layer alone sees 28 x 28 pixels.
+
+    Most of them are in the last convolution, which takes 5 x 5 pixels and leaves 3 x 3.
+    """
     return [
         *_pooled(_convolution(32, "valid")),
         *_normalized(_convolution(32)),
         *_pooled(_convolution(64, "valid")),
         *_normalized(_convolution(128)),
+        *_normalized(_convolution(128, "valid")),
         layers.GlobalMaxPooling2D(),
         output(),
     ]
