@@ -12,7 +12,7 @@ from pipeline.fast_layers import FusedBatchNormalization, accelerate
 PARAMETERS = {
     "bn_cnn": (742_858, 741_962),
     "small_cnn": (61_578, 61_226),
-    "fast_cnn": (103_978, 103_466),
+    "fast_cnn": (251_946, 251_178),
     "deep_cnn": (279_722, 278_890),
     "mlp_256": (203_530, 203_530),
     "mlp_1000": (795_010, 795_010),
