@@ -33,7 +33,7 @@ help: ## list the targets
 	@echo '             EXECUTOR=auto|serial|processes|ray  RAY_ADDRESS=<host:port>'
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
 	@echo '  baselines: SEEDS=<n>'
-	@echo '  bench:     BENCH="machine augmentation step throughput inference members costs"'
+	@echo '  bench:     BENCH="machine augmentation step throughput recipes inference members costs"'
 
 .PHONY: setup
 setup: $(READY) ## make .venv and install the locked packages (done by itself); EXECUTOR=ray adds Ray

@@ -22,8 +22,8 @@ from pipeline.split import Split
 DOUBT = 0.25
 """A row is in doubt where its highest mean probability leads the second by less than this.
 
-It is ten times the most by which bfloat16 moved any probability of a single checkpoint
-(`make bench BENCH=inference`: 0.025; of a mean of five: 0.004).
+Bfloat16 moved a single bn_cnn checkpoint's probabilities by at most 0.025 (`make bench
+BENCH=inference`), a mean's of five by 0.006, and so a lead by at most twice as much: a fifth of this.
 """
 
 
@@ -100,7 +100,9 @@ def _vote(
     if precision != "float32":
         doubtful = [_in_doubt(mean) for mean in means]
         report(f"predicting {sum(map(np.sum, doubtful)):,} rows in doubt again, in float32")
-        exact = _means([_restricted(voter, doubtful) for voter in voters], parts, "float32", ignore)
+        restricted = [_restricted(voter, doubtful) for voter in voters]
+        wanted = [voter for voter in restricted if any(map(len, voter.rows))]
+        exact = _means(wanted, parts, "float32", ignore)
         for mean, again, rows in zip(means, exact, doubtful, strict=True):
             mean[rows] = again[rows]
     return means
@@ -153,6 +155,7 @@ def _check_folds(run: Run, folds: int, report: Report) -> None:
 def average(runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the validation and test arrays of several runs' ensemble.
 
+    It averages what each run stored: a row in doubt only in the mean of all is not predicted again.
     Every checkpoint of every run counts the same. The arrays are named as in validation.npz and
     test.npz. Raises PipelineError if the runs differ in data, split, rows or classes.
     """

@@ -148,7 +148,7 @@ class ReduceOnPlateauSettings(Section):
 
 
 class EarlyStoppingSettings(Section):
-    """keras.callbacks.EarlyStopping on validation loss, best weights restored."""
+    """keras.callbacks.EarlyStopping on validation loss; which epochs are kept is [checkpoints]'."""
 
     enabled: bool = Field(True, description="false: all epochs are trained")
     patience: int = Field(10, ge=0, description="epochs without a lower validation loss")
@@ -179,7 +179,7 @@ class PredictionSettings(Section):
     precision: Literal["auto", "float32", "mixed_bfloat16"] = Field(
         "auto",
         description="auto: mixed_bfloat16 on a CPU that multiplies it natively, else float32; rows "
-        "whose label is in doubt are predicted in float32 in any case",
+        "whose two highest mean probabilities are close are predicted in float32 in any case",
     )
 
 

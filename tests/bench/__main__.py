@@ -7,7 +7,7 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,18 @@ with quiet.startup():
 from tests.bench.costs import costs
 from tests.bench.inference import inference
 from tests.bench.members import members
-from tests.bench.throughput import throughput
-from tests.bench.timing import Result, Work, interleave, interleave_rates
+from tests.bench.throughput import AUTOMATIC, recipes, throughput
+from tests.bench.throughput import FLOAT32 as TRAINED_IN_FLOAT32
+from tests.bench.timing import Rate, Result, interleave, rate_of
 
 STEPS = 100
 """Batches a repeat; 6,400 images are some seconds of training."""
+
+WARPS = 20 * STEPS
+"""Batches a repeat for the `warp` engine alone, some tenths of a second."""
+
+BUFFERED = 16
+"""More batches than tf.data holds ready; they were warped before the clock starts."""
 
 FLOAT32, BFLOAT16 = (f"{name} matrix product, GFLOP/s" for name in ("float32", "bfloat16"))
 
@@ -52,25 +59,31 @@ def machine() -> Result:
         BFLOAT16: lambda: ceiling.arithmetic("bfloat16") / 1e9,
         "copy in memory, one core, GB/s": lambda: ceiling.memory() / 1e9,
     }
-    return interleave_rates("this machine's ceiling", "", sides, repeats=5, compared=False)
+    return interleave("this machine's ceiling", "", sides, repeats=5, peers={})
 
 
 def augmentation() -> Result:
     """Batches of warped images: ImageDataGenerator.flow against the `warp` engine in tf.data."""
     rows, scaled = digits()
-    batches = notebook.flow(scaled, rows.labels)
-    epochs = iter(training.training_dataset(recipe.load("bn_cnn"), rows, member=0))
+    batches = iter(notebook.flow(scaled, rows.labels))
+    endless = recipe.load("bn_cnn", "training.epochs=1000")
+    warped = iter(training.training_dataset(endless, rows, member=0))
 
-    def peer() -> None:
-        for _ in range(STEPS):
-            next(batches)
+    def take(source: Iterator[object], count: int) -> None:
+        for _ in range(count):
+            next(source)
 
-    def ours() -> None:
-        for _ in range(STEPS):
-            next(epochs)
+    def ours() -> float:
+        take(warped, BUFFERED)
+        return rate_of(partial(take, warped, WARPS), WARPS * notebook.BATCH)()
 
-    sides = {"ImageDataGenerator.flow": peer, "warp": ours}
-    return interleave("augmentation", STEPS * notebook.BATCH, sides, repeats=7)
+    sides = {
+        "ImageDataGenerator.flow, one thread": rate_of(
+            partial(take, batches, STEPS), STEPS * notebook.BATCH
+        ),
+        f"warp, {training.WARP_THREADS} threads": ours,
+    }
+    return interleave("augmentation", "images/s", sides, repeats=7, warm_up=True)
 
 
 def training_step() -> Result:
@@ -81,15 +94,16 @@ def training_step() -> Result:
     def peer() -> None:
         plain.fit(notebook.flow(scaled, rows.labels), epochs=1, verbose=0)
 
-    sides: dict[str, Work] = {"the notebook's loop in plain Keras": peer}
+    images = STEPS * notebook.BATCH
+    sides: dict[str, Rate] = {"the notebook's loop in plain Keras": rate_of(peer, images)}
     for asked in ("float32", "auto"):
         settings = recipe.load("bn_cnn", f"training.precision={asked}")
         precision = hardware.prepare(settings.training).precision
         network = fast_layers.accelerate(networks.build("bn_cnn"), precision)
         compiling.compile_network(network, settings.training, 1e-3, xla=False)
-        sides[f"ours, {precision}"] = partial(_train, network, settings, rows)
+        sides[f"ours, {precision}"] = rate_of(partial(_train, network, settings, rows), images)
     claim = "training step of bn_cnn in one process, all cores"
-    return interleave(claim, STEPS * notebook.BATCH, sides, repeats=5)
+    return interleave(claim, "images/s", sides, repeats=5, warm_up=True)
 
 
 def _train(network: keras.Model, settings: recipe.Recipe, rows: Digits) -> None:
@@ -101,8 +115,8 @@ def share_of_ceiling(machine: Result, throughput: Result) -> str:
     """Say what share of the machine's arithmetic the training of the default network reaches."""
     automatic = hardware.prepare(recipe.load("bn_cnn").training).precision
     ceilings = {
-        "bn_cnn, float32": FLOAT32,
-        "bn_cnn": FLOAT32 if automatic == "float32" else BFLOAT16,
+        TRAINED_IN_FLOAT32: FLOAT32,
+        AUTOMATIC: FLOAT32 if automatic == "float32" else BFLOAT16,
     }
     lines = ["share of the matrix product's rate that training bn_cnn reaches, medians"]
     for side, ceiling_side in ceilings.items():
@@ -118,6 +132,7 @@ BENCHMARKS: dict[str, Callable[[], Result | str]] = {
     "augmentation": augmentation,
     "step": training_step,
     "throughput": throughput,
+    "recipes": recipes,
     "inference": inference,
     "members": members,
     "costs": costs,
@@ -139,7 +154,9 @@ def main(names: list[str]) -> None:
         _write(path, results)
     machine, throughput = results.get("machine"), results.get("throughput")
     if isinstance(machine, Result) and isinstance(throughput, Result):
-        print(share_of_ceiling(machine, throughput))
+        results["share"] = share_of_ceiling(machine, throughput)
+        print(results["share"])
+        _write(path, results)
     print(f"written to {path}")
 
 

@@ -19,6 +19,14 @@ from tests.commands import REPOSITORY
 
 Found = TypeVar("Found")
 
+THREADS = (
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+"""What sets the number of threads of TensorFlow and of the libraries below it and NumPy."""
+
 
 def write_digits(folder: Path, rows: int) -> None:
     """Write the first digits of MNIST as the competition's two files; the 100 next are test.csv."""
@@ -43,10 +51,24 @@ def train_in_a_new_folder(
         return look(Path(name))
 
 
-def train_peer(peer: str, digits: Path, output: Path, *arguments: str) -> None:
-    """Train a reference peer (peer.py) in a process of its own."""
+def train_peer(
+    peer: str,
+    digits: Path,
+    output: Path,
+    *arguments: str,
+    epochs: int | None = None,
+    threads: int | None = None,
+) -> None:
+    """Train a reference peer (peer.py) in a process of its own.
+
+    `epochs` and `threads` are by default the peer's own and TensorFlow's: all cores.
+    """
     command = [sys.executable, "-m", "tests.bench.peer", peer, "--digits", str(digits)]
-    _run([*command, "--output", str(output.resolve()), *arguments], REPOSITORY, {})
+    command += ["--output", str(output.resolve()), *arguments]
+    if epochs is not None:
+        command += ["--epochs", str(epochs)]
+    variables = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    _run(command, REPOSITORY, variables)
 
 
 def images_per_second(folder: Path, rows: int) -> float:

@@ -3,12 +3,8 @@
 import gc
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
 
 import pandas as pd
 
@@ -16,17 +12,11 @@ from pipeline import mnist, recipe, training
 from pipeline.digits import Digits
 from pipeline.sources import MNIST_FOLDER
 from tests.bench.commands import train_in_a_new_folder, write_digits
+from tests.bench.memory import held, watched
 
 ROWS = (10_000, 20_000, 30_000, 42_000)
 MEMBERS = (1, 2, 4, 8)
 STREAMED = 1_000_000
-
-
-@dataclass
-class Peak:
-    """The most memory, in bytes, that a process and all it started held at the same time."""
-
-    bytes: int = 0
 
 
 def costs() -> str:
@@ -37,7 +27,7 @@ def costs() -> str:
 def _against_rows() -> str:
     lines = ["fast, 3 epochs, one process: seconds of the last epoch, peak memory"]
     for rows in ROWS:
-        with TemporaryDirectory() as name, _watched() as peak:
+        with TemporaryDirectory() as name, watched() as peak:
             digits = Path(name)
             write_digits(digits, rows)
             settings = "training.epochs=3"
@@ -47,15 +37,15 @@ def _against_rows() -> str:
 
 
 def _against_members() -> str:
-    lines = ["quick, 2 epochs of 8,500 rows, side by side: seconds from start to end, peak memory"]
+    lines = ["quick, 2 epochs of 8,500 rows, two processes: seconds from start to end, peak memory"]
     with TemporaryDirectory() as name:
         digits = Path(name)
         write_digits(digits, 10_000)
         for members in MEMBERS:
             settings = f"training.epochs=2 members.seeds={members}"
             started = time.perf_counter()
-            with _watched() as peak:
-                train_in_a_new_folder("quick", settings, digits, "auto", Path)
+            with watched() as peak:
+                train_in_a_new_folder("quick", settings, digits, "processes", Path)
             seconds = time.perf_counter() - started
             lines.append(f"  {members:>6} members{seconds:>10.1f} s{peak.bytes / 1e9:>8.2f} GB")
     return "\n".join(lines)
@@ -73,7 +63,7 @@ def _stream() -> str:
         seen += len(batch)
         if seen % (STREAMED // 4) == 0:
             gc.collect()
-            marks.append(f"{_held(os.getpid()) / 1e9:.2f} GB")
+            marks.append(f"{held(os.getpid()) / 1e9:.2f} GB")
     seconds = time.perf_counter() - started
     return f"{STREAMED:,} warped rows streamed in {seconds:.0f} s; memory at each quarter: " + (
         ", ".join(marks)
@@ -83,42 +73,3 @@ def _stream() -> str:
 def _last_epoch(folder: Path) -> float:
     (path,) = folder.rglob("history.csv")
     return float(pd.read_csv(path)["seconds"].iloc[-1])
-
-
-@contextmanager
-def _watched() -> Iterator[Peak]:
-    """Sample the memory of all processes that this one starts, until the block ends."""
-    peak, ended = Peak(), Event()
-
-    def sample() -> None:
-        while not ended.wait(0.2):
-            peak.bytes = max(peak.bytes, sum(map(_held, _descendants(os.getpid()))))
-
-    thread = Thread(target=sample)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _descendants(process: int) -> list[int]:
-    found = []
-    for path in Path(f"/proc/{process}/task").glob("*/children"):
-        try:
-            children = [int(child) for child in path.read_text().split()]
-        except OSError:  # the process has ended
-            continue
-        for child in children:
-            found += [child, *_descendants(child)]
-    return found
-
-
-def _held(process: int) -> int:
-    """Return a process's memory in bytes, what it shares with others counted in proportion."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

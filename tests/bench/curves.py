@@ -1,12 +1,13 @@
-"""Cost curves: validation accuracy against minutes of training, recipes and peers in one picture.
+"""Cost curves: validation accuracy against minutes of training, as a picture and as a table.
 
 `python -m tests.bench.curves notebook fast --digits data/practice --runs runs/<id> ...` draws what
 tests.bench.race has trained, the seeds of a side as lines of one colour, and each run named as a
 point: the wall time of its training and the accuracy of its ensemble. A run with folds validates on
-all labelled rows.
+all labelled rows. The table has the sides alone, and medians of their seeds.
 """
 
 import argparse
+import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -15,12 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pipeline.runs import Run, RunStore
-from tests.bench.race import results
+from tests.bench.race import results, seconds_to
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind people can tell apart."""
 
 LEAST_ERROR = 1e-3
+
+MILESTONES = (0.98, 0.99, 0.993, 0.995)
+"""The validation accuracies whose minutes the table gives."""
 
 
 def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
@@ -45,30 +49,57 @@ def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
     return figure
 
 
+def _histories(side: str, digits: Path) -> list[pd.DataFrame]:
+    paths = sorted(results(side, digits).glob("*.csv"))
+    if not paths:
+        raise SystemExit(f"error: {side} was not trained yet; run tests.bench.race {side} first")
+    return [pd.read_csv(path) for path in paths]
+
+
 def _point(axes: Axes, run: Run) -> None:
     scores = run.record.scores
     if scores is None:
-        raise SystemExit(f"{run.id} has no scores yet; make ensemble RUN={run.id}")
+        raise SystemExit(f"error: {run.id} has no scores yet; make ensemble RUN={run.id}")
     minutes = run.record.timings["training_seconds"] / 60
     error = 1 - scores.validation_accuracy
     axes.plot(minutes, error, "k*", markersize=12, label=f"{run.record.recipe_name}, all members")
 
 
+def table(histories: dict[str, list[pd.DataFrame]]) -> str:
+    """Return, as Markdown, the median minutes to each milestone and to the end of training.
+
+    The accuracies are medians of the seeds' best and last epochs. A median is a dash where half of
+    the seeds or more never reached the milestone.
+    """
+    ends = ["best epoch", "last", "minutes", "seeds"]
+    header = ["", *(f"{milestone:.1%}" for milestone in MILESTONES), *ends]
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
+    for side, seeds in histories.items():
+        medians = [
+            statistics.median(seconds_to(milestone, history) / 60 for history in seeds)
+            for milestone in MILESTONES
+        ]
+        reached = ["-" if median == float("inf") else f"{median:.1f}" for median in medians]
+        best = statistics.median(history["val_accuracy"].max() for history in seeds)
+        last = statistics.median(history["val_accuracy"].iloc[-1] for history in seeds)
+        total = statistics.median(history["seconds"].sum() for history in seeds) / 60
+        figures = [f"{best:.5f}", f"{last:.5f}", f"{total:.1f}", str(len(seeds))]
+        lines.append([side, *reached, *figures])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> None:
-    """Write the picture."""
+    """Write the picture and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sides", nargs="+", help="recipes, or notebook and fifteen; at most six")
     parser.add_argument("--digits", type=Path, required=True)
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs")
     parser.add_argument("--output", type=Path, default=Path("tests/bench/cost_curves.png"))
     asked = parser.parse_args()
-    histories = {
-        side: [pd.read_csv(path) for path in sorted(results(side, asked.digits).glob("*.csv"))]
-        for side in asked.sides
-    }
+    histories = {side: _histories(side, asked.digits) for side in asked.sides}
     runs = [RunStore(folder.parent).find(folder.name) for folder in asked.runs]
     draw(histories, runs).savefig(asked.output, dpi=120)
-    print(f"wrote {asked.output}")
+    print(f"{table(histories)}\nwrote {asked.output}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Labels for 28,000 digits from five checkpoints: ours against five calls of `Model.predict`."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,11 +16,12 @@ from pipeline.progress import ignore
 from pipeline.recipe import PredictionSettings
 from pipeline.sources import MNIST_FOLDER
 from pipeline.training import train_member
-from tests.bench.timing import Result, interleave
+from tests.bench.timing import Result, interleave, rate_of
 from tests.watching import Watching
 
 ROWS, CHECKPOINTS = 28_000, 5
 TRAINING_ROWS, EPOCHS = 6_400, 12
+PEER = "the notebook's"
 
 
 def inference() -> Result:
@@ -35,24 +38,28 @@ def inference() -> Result:
         paths = _checkpoints(training, Path(name))
         scaled = tests / 255  # float64, as the notebook has it
 
-        def peer(rows: NDArray[np.floating], batch: int) -> None:
+        def peer(name: str, rows: NDArray[np.floating], batch: int) -> None:
             networks = [keras.saving.load_model(path) for path in paths]
             each = [one.predict(rows, batch_size=batch, verbose=0) for one in networks]
-            found["peer"] = np.mean(each, axis=0)
+            found[name] = np.mean(each, axis=0)
 
         def ours(chosen: str) -> None:
             (found[chosen],) = ensemble.predict(paths, [tests], chosen, ignore)
 
-        sides = {
-            "five calls of Model.predict, float64 rows": lambda: peer(scaled, 32),
-            "the same, float32 rows, batches of 250": lambda: peer(scaled.astype(np.float32), 250),
-            "ours, float32": lambda: ours("float32"),
-            f"ours, {precision}": lambda: ours(precision),
+        works = {
+            "five calls of Model.predict, float64": partial(peer, PEER, scaled, 32),
+            "the same, float32, batches of 250": partial(
+                peer, "batches", scaled.astype(np.float32), 250
+            ),
+            "ours, float32": partial(ours, "float32"),
+            f"ours, {precision}": partial(ours, precision),
         }
         claim = f"prediction of {ROWS:,} rows with {CHECKPOINTS} checkpoints of bn_cnn"
-        result = interleave(claim, ROWS * CHECKPOINTS, sides, repeats=3, warm_up=False)
-        _tell_agreement(found, paths, tests, precision)
-    return result
+        unit = "rows x checkpoints/s"
+        sides = {name: rate_of(work, ROWS * CHECKPOINTS) for name, work in works.items()}
+        result = interleave(claim, unit, sides, repeats=3)
+        notes = _agreement(found, paths, tests, precision)
+    return replace(result, notes=notes)
 
 
 def _checkpoints(rows: Digits, folder: Path) -> list[Path]:
@@ -66,20 +73,23 @@ def _checkpoints(rows: Digits, folder: Path) -> list[Path]:
     return sorted((folder / "checkpoints").iterdir())
 
 
-def _tell_agreement(
+def _agreement(
     found: dict[str, NDArray[np.floating]],
     paths: list[Path],
     tests: NDArray[np.uint8],
     precision: str,
-) -> None:
-    """Print how many labels differ from the peer's, and how far bfloat16 moves a probability."""
+) -> tuple[str, ...]:
+    """Say how many labels differ from the peer's, and how far bfloat16 moves a probability."""
+    lines = []
     for name in dict.fromkeys(["float32", precision]):
-        other = (found[name].argmax(axis=1) != found["peer"].argmax(axis=1)).sum()
-        change = abs(found[name] - found["peer"]).max()
-        print(f"  {name}: {other} of {ROWS:,} labels differ, probabilities by at most {change:.1e}")
+        other = (found[name].argmax(axis=1) != found[PEER].argmax(axis=1)).sum()
+        change = abs(found[name] - found[PEER]).max()
+        lines.append(
+            f"{name}: {other} of {ROWS:,} labels differ, probabilities by at most {change:.1e}"
+        )
     changes = []
     for path in paths:
         network = load_checkpoint(path)
         exact, fast = (Predictor(network, name)(tests) for name in ("float32", precision))
         changes.append(abs(exact - fast).max())
-    print(f"  one checkpoint alone, rows in doubt too: by at most {max(changes):.1e}")
+    return (*lines, f"one checkpoint alone, rows in doubt too: by at most {max(changes):.1e}")

@@ -31,10 +31,9 @@ def main() -> None:
             f"{path}: {accuracy:.5f} on {len(labels):,} hidden rows "
             f"(95 % interval {interval.low:.5f} to {interval.high:.5f})"
         )
-    only_first, only_second = (right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()
     test = scores.mcnemar_exact(*right)
     print(
-        f"only the first is right on {only_first}, only the second on {only_second}; "
+        f"only the first is right on {test.only_a}, only the second on {test.only_b}; "
         f"McNemar's exact test p = {test.p_value:.4f}"
     )
 

@@ -6,7 +6,6 @@ test.npz holds the mean of the nets' probabilities for test.csv, the peer's ense
 """
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline import digits, quiet
-from pipeline.files import replacing, write_text
+from pipeline.files import replacing
 from pipeline.recipe import SplitSettings
 from pipeline.split import Split, hold_out
 
@@ -119,8 +118,6 @@ def main() -> None:
         total += network.predict(tests, verbose=0)
         with replacing(asked.output / "test.npz") as temporary:
             np.savez(temporary, probabilities=total / (net + 1), nets=net + 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    write_text(asked.output / "peak_kilobytes", f"{peak}\n")
 
 
 if __name__ == "__main__":

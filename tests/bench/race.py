@@ -2,13 +2,17 @@
 
 `python -m tests.bench.race notebook fast --digits data/practice --seeds 3` trains each side with
 each seed on the default split, the sides in turn. What is trained already, in runs/bench/race, is
-not trained again, so that a race of hours can be ended and gone on with. The time counts from the
-first epoch's start to the end of the first epoch that reaches the target, with its validation.
+not trained again, so that a race of hours can be ended and gone on with: look at when each was
+measured. The time is the sum of the epochs' up to the first that reaches the target, each with its
+validation, ours with writing the checkpoint.
 """
 
 import argparse
+import math
+import os
 import shutil
 import statistics
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +23,8 @@ import pandas as pd
 from pipeline import provenance, recipe
 from pipeline.digits import fingerprint
 from pipeline.files import replacing
+from pipeline.networks import competition
+from tests.bench import ceiling
 from tests.bench.commands import train_in_a_new_folder, train_peer
 
 PEERS = ("notebook", "fifteen")
@@ -29,19 +35,23 @@ RESULTS = Path("runs/bench/race")
 
 
 def results(side: str, digits: Path) -> Path:
-    """Return the folder of a side's histories: another one for other settings, code or digits."""
-    data = fingerprint(digits / "train.csv", digits / "test.csv")
-    parts: dict[str, Any]
+    """Return the folder of a side's histories.
+
+    It is another one for other settings, code, digits, library versions or processors. The peers'
+    code includes networks.competition, where the notebook's is.
+    """
+    parts: dict[str, Any] = {
+        "data": fingerprint(digits / "train.csv", digits / "test.csv"),
+        "versions": provenance.versions(),
+        "machine": [ceiling.processor(), os.cpu_count()],
+    }
     if side in PEERS:
         files = [Path(__file__).with_name(f"{name}.py") for name in ("peer", *PEERS)]
-        code = [path.read_text() for path in files]
-        parts = {"data": data, "code": code}
+        files.append(Path(competition.__file__))
+        parts["code"] = [path.read_text() for path in files]
     else:
-        parts = {
-            "data": data,
-            "code": provenance.code_fingerprint(),
-            "recipe": recipe.load(side).model_dump(mode="json"),
-        }
+        parts["code"] = provenance.code_fingerprint()
+        parts["recipe"] = recipe.load(side).model_dump(mode="json")
     return RESULTS / f"{side}-{provenance.identity(parts)[:8]}"
 
 
@@ -66,9 +76,8 @@ def _keep(target: Path, folder: Path) -> None:
         shutil.copyfile(found, temporary)
 
 
-def seconds_to(target: float, path: Path) -> float:
+def seconds_to(target: float, history: pd.DataFrame) -> float:
     """Return the seconds from a history's start to its first epoch of `target`; infinite: never."""
-    history = pd.read_csv(path)
     reached = history["val_accuracy"] >= target
     return float(history["seconds"].cumsum()[reached].min()) if reached.any() else float("inf")
 
@@ -76,11 +85,29 @@ def seconds_to(target: float, path: Path) -> float:
 def _describe(side: str, seed: int, path: Path, target: float) -> str:
     history = pd.read_csv(path)
     accuracy, seconds = history["val_accuracy"], history["seconds"].sum()
+    measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return (
-        f"{side}, seed {seed}: {target} after {seconds_to(target, path):,.0f} s; best "
+        f"{side}, seed {seed}: {_told(seconds_to(target, history))} to {target}; best "
         f"{accuracy.max():.5f}, last {accuracy.iloc[-1]:.5f}, {len(history)} epochs in "
-        f"{seconds:,.0f} s"
+        f"{seconds:,.0f} s, measured {measured:%Y-%m-%d %H:%M}"
     )
+
+
+def _told(seconds: float) -> str:
+    return "never" if math.isinf(seconds) else f"{seconds:,.0f} s"
+
+
+def summary(times: dict[str, list[float]]) -> str:
+    """Return the median of each side's times, its share of the first's if both are finite."""
+    lines = []
+    medians = {side: statistics.median(seconds) for side, seconds in times.items()}
+    first, *_ = medians
+    for side, median in medians.items():
+        line = f"{side}: median of {len(times[side])} seeds {_told(median)}"
+        if side != first and math.isfinite(median) and math.isfinite(medians[first]):
+            line += f", {median / medians[first]:.3f} of {first}'s"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -91,14 +118,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--target", type=float, default=TARGET)
     asked = parser.parse_args()
+    times: dict[str, list[float]] = {side: [] for side in asked.sides}
     for seed in range(asked.seeds):
         for side in asked.sides:
             path = train(side, seed, asked.digits.resolve())
             print(_describe(side, seed, path, asked.target), flush=True)
-    for side in asked.sides:
-        folder = results(side, asked.digits)
-        times = [seconds_to(asked.target, folder / f"{seed}.csv") for seed in range(asked.seeds)]
-        print(f"{side}: median of {asked.seeds} seeds {statistics.median(times):,.0f} s")
+            times[side].append(seconds_to(asked.target, pd.read_csv(path)))
+    print(summary(times))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Images a second in training, augmentation included: peers and recipes, a command each.
 
-Ours trains two members side by side, which share the machine's cores; the peers' plain Keras has
-all of them, and is also run twice at the same time. An epoch's time is that of Keras's `fit`, with
-the validation on a seventh or a tenth of the rows, without saving.
+Ours trains two members side by side, a thread each; the peers' plain Keras has all cores, and is
+also run twice at the same time, a thread each. The time is that of the epochs with their
+validation on a seventh or a tenth of the rows, ours with writing the checkpoints.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,37 +17,71 @@ from tests.bench.commands import (
     train_peer,
     write_digits,
 )
-from tests.bench.timing import Result, interleave_rates
+from tests.bench.memory import watched
+from tests.bench.timing import Rate, Result, interleave
 
 ROWS, EPOCHS = 8_000, 4
 HELD_OUT = 0.15
 MEMBERS = 2
 
+NOTEBOOK, PAIR = "the notebook's loop in plain Keras", "two of them side by side"
+FLOAT32, AUTOMATIC = "bn_cnn, float32, two members", "bn_cnn, two members"
+
 
 def throughput() -> Result:
-    """The rate of the epochs after the first, on 6,800 images (the second peer: 7,200)."""
+    """The default network: the rate of the epochs after the first, on 6,800 images each."""
     with TemporaryDirectory() as name:
         digits = Path(name) / "digits"
         write_digits(digits, ROWS)
         sides = {
-            "the notebook's loop in plain Keras": partial(_peers, "notebook", digits, 1),
-            "two of them side by side": partial(_peers, "notebook", digits, 2),
-            "one of the 15 CNNs in plain Keras": partial(_peers, "fifteen", digits, 1),
-            "bn_cnn, float32": partial(_ours, "bn_cnn", "training.precision=float32", digits),
-            "bn_cnn": partial(_ours, "bn_cnn", "", digits),
-            "quick": partial(_ours, "quick", "", digits),
-            "fast": partial(_ours, "fast", "", digits),
-            "champion": partial(_ours, "champion", "", digits),
+            NOTEBOOK: partial(_peers, "notebook", digits, 1),
+            PAIR: partial(_peers, "notebook", digits, MEMBERS),
+            FLOAT32: partial(_ours, "bn_cnn", "training.precision=float32", digits),
+            AUTOMATIC: partial(_ours, "bn_cnn", "", digits),
         }
-        claim = f"training, ours with {MEMBERS} members side by side"
-        return interleave_rates(claim, "images/s", sides, repeats=3)
+        peers = {PAIR: (NOTEBOOK,), FLOAT32: (NOTEBOOK, PAIR), AUTOMATIC: (NOTEBOOK, PAIR)}
+        claim = "training of the default network"
+        return _measure(claim, sides, peers)
+
+
+def recipes() -> Result:
+    """The other recipes and the other peer: rates, not compared, as the networks differ."""
+    with TemporaryDirectory() as name:
+        digits = Path(name) / "digits"
+        write_digits(digits, ROWS)
+        sides = {
+            "one of the 15 CNNs in plain Keras": partial(_peers, "fifteen", digits, 1),
+            "two of them side by side": partial(_peers, "fifteen", digits, MEMBERS),
+            "quick, two members": partial(_ours, "quick", "", digits),
+            "fast, two members": partial(_ours, "fast", "", digits),
+            "champion, two members": partial(_ours, "champion", "", digits),
+        }
+        return _measure("training of other networks", sides, {})
+
+
+def _measure(claim: str, sides: dict[str, Rate], peers: dict[str, tuple[str, ...]]) -> Result:
+    """Interleave the sides, and note the most memory that each took."""
+    memory = dict.fromkeys(sides, 0)
+
+    def watching(name: str) -> float:
+        with watched() as peak:
+            rate = sides[name]()
+        memory[name] = max(memory[name], peak.bytes)
+        return rate
+
+    watchers = {name: partial(watching, name) for name in sides}
+    result = interleave(claim, "images/s", watchers, repeats=3, peers=peers)
+    notes = tuple(f"{name}: {held / 1e9:.2f} GB at most" for name, held in memory.items())
+    return replace(result, notes=notes)
 
 
 def _peers(peer: str, digits: Path, count: int) -> float:
     held_out = HELD_OUT if peer == "notebook" else 0.1
+    threads = 1 if count > 1 else None
     with TemporaryDirectory() as name, ThreadPoolExecutor(count) as pool:
         folders = [Path(name) / str(one) for one in range(count)]
-        list(pool.map(lambda one: train_peer(peer, digits, one, "--epochs", str(EPOCHS)), folders))
+        train = partial(train_peer, peer, digits, epochs=EPOCHS, threads=threads)
+        list(pool.map(train, folders))
         return images_per_second(Path(name), round(ROWS * (1 - held_out)))
 
 

@@ -3,86 +3,98 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 Work = Callable[[], object]
 Rate = Callable[[], float]
 
+Peers = Mapping[str, tuple[str, ...]]
+"""The sides that a side is compared with, by its name."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of each side, by its name: one value a repeat, more is better.
-
-    The first side is the peer that the others are compared with, if they are `compared`.
-    """
+    """What was measured of each side, by its name: one value a repeat, more is better."""
 
     claim: str
     unit: str
-    values: dict[str, list[float]]
-    compared: bool = True
+    values: Mapping[str, list[float]]
+    peers: Peers = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
-    @property
-    def ratios(self) -> dict[str, list[float]]:
-        """Each other side's values divided by the peer's, repeat by repeat; none, if not asked."""
-        if not self.compared:
-            return {}
-        peer, *others = self.values
+    def ratios(self, side: str, peer: str) -> list[float]:
+        """Return a side's values divided by a peer's, repeat by repeat."""
+        pairs = zip(self.values[side], self.values[peer], strict=True)
+        return [value / base for value, base in pairs]
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        ratios = {
+            side: {peer: self.ratios(side, peer) for peer in peers}
+            for side, peers in self.peers.items()
+        }
         return {
-            name: [
-                value / base
-                for value, base in zip(self.values[name], self.values[peer], strict=True)
-            ]
-            for name in others
+            "claim": self.claim,
+            "unit": self.unit,
+            "values": self.values,
+            "ratios": ratios,
+            "notes": self.notes,
         }
 
-    def record(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return {**asdict(self), "ratios": self.ratios}
-
     def __str__(self) -> str:
-        lines = [self.claim]
+        repeats = len(next(iter(self.values.values())))
+        told = f"median of {repeats} repeats"
+        if self.peers:
+            told += "; ratios to line [k] repeat by repeat, with their range"
+        numbers = {name: number for number, name in enumerate(self.values, start=1)}
+        lines = [f"{self.claim} ({told})"]
         for name, values in self.values.items():
-            line = f"  {name:<46}{statistics.median(values):>11,.0f} {self.unit}"
-            if name in self.ratios:
-                ratios = self.ratios[name]
+            line = f"  [{numbers[name]}] {name:<42}{statistics.median(values):>11,.0f} {self.unit}"
+            for peer in self.peers.get(name, ()):
+                ratios = self.ratios(name, peer)
                 line += (
-                    f"{statistics.median(ratios):>8.2f} times ({min(ratios):.2f} to "
-                    f"{max(ratios):.2f})"
+                    f"  {statistics.median(ratios):.2f} times [{numbers[peer]}] "
+                    f"({min(ratios):.2f} to {max(ratios):.2f})"
                 )
             lines.append(line)
-        repeats = len(next(iter(self.values.values())))
-        lines[0] += f" (median of {repeats} repeats"
-        lines[0] += "; ratios repeat by repeat, with their range)" if self.compared else ")"
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+def rate_of(work: Work, count: int) -> Rate:
+    """Return what times `work` once and gives `count` of its units a second."""
+
+    def measure() -> float:
+        started = time.perf_counter()
+        work()
+        return count / (time.perf_counter() - started)
+
+    return measure
+
+
+def against_first(sides: Mapping[str, Rate]) -> Peers:
+    """Compare every side but the first with the first."""
+    first, *others = sides
+    return dict.fromkeys(others, (first,))
 
 
 def interleave(
-    claim: str, images: int, sides: Mapping[str, Work], repeats: int, warm_up: bool = True
+    claim: str,
+    unit: str,
+    sides: Mapping[str, Rate],
+    repeats: int,
+    peers: Peers | None = None,
+    warm_up: bool = False,
 ) -> Result:
-    """Time all sides in turn, each on `images` images; with `warm_up`, once unmeasured first."""
+    """Ask all sides in turn for what they measure; `peers` is by default `against_first`.
+
+    With `warm_up` each is asked once before, in vain.
+    """
     if warm_up:
-        for work in sides.values():
-            work()
-
-    def rate(work: Work) -> Rate:
-        return lambda: images / _seconds(work)
-
-    rates = {name: rate(work) for name, work in sides.items()}
-    return interleave_rates(claim, "images/s", rates, repeats)
-
-
-def interleave_rates(
-    claim: str, unit: str, sides: Mapping[str, Rate], repeats: int, compared: bool = True
-) -> Result:
-    """Ask all sides in turn for what they measure themselves."""
+        for measure in sides.values():
+            measure()
     values: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, measure in sides.items():
             values[name].append(measure())
-    return Result(claim, unit, values, compared)
-
-
-def _seconds(work: Work) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    return Result(claim, unit, values, against_first(sides) if peers is None else peers)
