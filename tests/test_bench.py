@@ -1,0 +1,52 @@
+"""What the benchmarks make of their measurements."""
+
+import math
+
+import pandas as pd
+
+from tests.bench import race
+from tests.bench.curves import table
+from tests.bench.timing import interleave
+
+
+def _history(*accuracies: float) -> pd.DataFrame:
+    return pd.DataFrame({"val_accuracy": accuracies, "seconds": [30.0] * len(accuracies)})
+
+
+def test_ratios_are_taken_repeat_by_repeat() -> None:
+    plain, ours = iter([100.0, 50.0, 200.0]), iter([300.0, 100.0, 200.0])
+    sides = {"plain": lambda: next(plain), "ours": lambda: next(ours)}
+    result = interleave("claim", "images/s", sides, repeats=3)
+    assert result.ratios("ours", "plain") == [3.0, 2.0, 1.0]
+    first, *lines = str(result).splitlines()
+    assert first.startswith("claim (median of 3 repeats; ratios")
+    assert [" ".join(line.split()) for line in lines] == [
+        "[1] plain 100 images/s",
+        "[2] ours 200 images/s 2.00 times [1] (1.00 to 3.00)",
+    ]
+
+
+def test_the_time_to_a_target_ends_with_its_first_epoch() -> None:
+    history = _history(0.97, 0.991, 0.990, 0.995)
+    assert race.seconds_to(0.991, history) == 60
+    assert race.seconds_to(0.995, history) == 120
+    assert math.isinf(race.seconds_to(0.996, history))
+
+
+def test_a_race_that_nobody_wins_has_no_ratio() -> None:
+    won = race.summary({"notebook": [1000.0, 1200.0, math.inf], "fast": [50.0, 60.0, 70.0]})
+    assert won.splitlines() == [
+        "notebook: median of 3 seeds 1,200 s",
+        "fast: median of 3 seeds 60 s, 0.050 of notebook's",
+    ]
+    lost = race.summary({"notebook": [1000.0, math.inf, math.inf], "fast": [50.0, 60.0, 70.0]})
+    assert lost.splitlines() == [
+        "notebook: median of 3 seeds never",
+        "fast: median of 3 seeds 60 s",
+    ]
+
+
+def test_the_table_of_cost_curves_has_medians_and_dashes() -> None:
+    seeds = [_history(0.98, 0.992), _history(0.991, 0.993), _history(0.97, 0.9925)]
+    *_, row = table({"fast": seeds}).splitlines()
+    assert row == "| fast | 0.5 | 1.0 | - | - | 0.99250 | 0.99250 | 1.0 | 3 |"
