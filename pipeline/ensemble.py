@@ -23,7 +23,8 @@ DOUBT = 0.25
 """A row is in doubt where its highest mean probability leads the second by less than this.
 
 Bfloat16 moved a single bn_cnn checkpoint's probabilities by at most 0.025 (`make bench
-BENCH=inference`), a mean's of five by 0.006, and so a lead by at most twice as much: a fifth of this.
+BENCH=inference`), a mean's of five by 0.006, and so a lead by at most twice as much, a fifth of
+this.
 """
 
 
