@@ -68,7 +68,7 @@ def train_member(
     plain = _first_network(recipe, member)
     steps = steps_per_epoch(recipe, len(training.labels))
     rate = learning_rate(recipe, steps * recipe.training.epochs)
-    fast = accelerate(plain, hardware.precision)
+    fast = accelerate(plain, hardware.precision, on_cpu=not hardware.gpus)
     network = compile_network(fast, recipe.training, rate, hardware.xla)
     checkpoints = KeptCheckpoints(folder / "checkpoints", plain, recipe.checkpoints)
     schedule, history = _schedule(recipe), HistoryFile(folder / "history.csv")

@@ -43,7 +43,9 @@ def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
     images = labelled.images.astype(np.float32) / 255
     keras.utils.set_random_seed(3)
     plain = networks.build("mlp_50")
-    ours = compile_network(accelerate(plain, "float32"), settings.training, 0.02, xla=False)
+    ours = compile_network(
+        accelerate(plain, "float32", on_cpu=True), settings.training, 0.02, xla=False
+    )
     kind = KERAS_OPTIMIZERS[optimizer]
     plain.compile(
         type(kind).from_config(kind.get_config()), KERAS_LOSSES[loss], metrics=["accuracy"]
@@ -83,7 +85,7 @@ def test_the_cosine_schedule_rises_in_a_line_and_falls_as_half_a_cosine(
 )
 def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
     settings = recipe.load("quick")
-    network = accelerate(networks.build("small_cnn"), precision)
+    network = accelerate(networks.build("small_cnn"), precision, on_cpu=True)
     rate = learning_rate(settings, steps=3)
     optimizer = compile_network(network, settings.training, rate, xla=False).optimizer
     assert type(optimizer).__name__ == expected

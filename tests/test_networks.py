@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipeline import networks
 from pipeline.errors import PipelineError
-from pipeline.fast_layers import FusedBatchNormalization, accelerate
+from pipeline.fast_layers import BatchedGradientConv2D, FusedBatchNormalization, accelerate
 
 PARAMETERS = {
     "bn_cnn": (742_858, 741_962),
@@ -118,13 +118,52 @@ def test_fused_batch_normalization_trains_as_kerass_own(shape: tuple[int, ...]) 
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(3, 3), (2, 5)])
+def test_batched_gradients_are_those_of_kerass_convolution(
+    padding: str, size: tuple[int, int]
+) -> None:
+    generator = np.random.default_rng(0)
+    inputs = tf.constant(generator.normal(size=(6, 7, 5, 3)), tf.float32)
+    results = []
+    for kind in (keras.layers.Conv2D, BatchedGradientConv2D):
+        keras.utils.set_random_seed(1)
+        layer = kind(4, size, padding=padding, activation="relu")
+        layer.build(inputs.shape)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+            loss = tf.reduce_sum(outputs**2)
+        weights = [weight.value for weight in layer.weights]
+        gradients = tape.gradient(loss, [inputs, *weights])
+        results.append([outputs.numpy(), *(gradient.numpy() for gradient in gradients)])
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("precision", "on_cpu", "batched"),
+    [
+        ("mixed_bfloat16", True, [False, False, False, True, True]),
+        ("mixed_bfloat16", False, [False] * 5),
+        ("float32", True, [False] * 5),
+    ],
+)
+def test_small_maps_in_bfloat16_on_a_cpu_have_batched_gradients(
+    precision: str, on_cpu: bool, batched: list[bool]
+) -> None:
+    fast = accelerate(networks.build("deep_cnn"), precision, on_cpu)
+    convolutions = [layer for layer in fast.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [isinstance(layer, BatchedGradientConv2D) for layer in convolutions] == batched
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", networks.names())
 def test_accelerated_networks_have_the_same_weights_and_predict_alike(
     name: str, precision: str
 ) -> None:
     plain = networks.build(name)
-    fast = accelerate(plain, precision)
+    fast = accelerate(plain, precision, on_cpu=True)
     images = np.random.default_rng(0).random((16, 28, 28, 1), np.float32)
     kinds = [type(layer) for layer in fast.layers]
     normalizations = [type(layer) for layer in plain.layers].count(keras.layers.BatchNormalization)

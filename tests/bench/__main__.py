@@ -98,8 +98,9 @@ def training_step() -> Result:
     sides: dict[str, Rate] = {"the notebook's loop in plain Keras": rate_of(peer, images)}
     for asked in ("float32", "auto"):
         settings = recipe.load("bn_cnn", f"training.precision={asked}")
-        precision = hardware.prepare(settings.training).precision
-        network = fast_layers.accelerate(networks.build("bn_cnn"), precision)
+        found = hardware.prepare(settings.training)
+        precision = found.precision
+        network = fast_layers.accelerate(networks.build("bn_cnn"), precision, on_cpu=not found.gpus)
         compiling.compile_network(network, settings.training, 1e-3, xla=False)
         sides[f"ours, {precision}"] = rate_of(partial(_train, network, settings, rows), images)
     claim = "training step of bn_cnn in one process, all cores"

@@ -5,6 +5,7 @@ also run twice at the same time, a thread each. The time is that of the epochs w
 validation on a seventh or a tenth of the rows, ours with writing the checkpoints.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from tests.bench.commands import (
     write_digits,
 )
 from tests.bench.memory import watched
-from tests.bench.timing import Rate, Result, interleave
+from tests.bench.timing import Peers, Rate, Result, interleave
 
 ROWS, EPOCHS = 8_000, 4
 HELD_OUT = 0.15
@@ -59,7 +60,7 @@ def recipes() -> Result:
         return _measure("training of other networks", sides, {})
 
 
-def _measure(claim: str, sides: dict[str, Rate], peers: dict[str, tuple[str, ...]]) -> Result:
+def _measure(claim: str, sides: Mapping[str, Rate], peers: Peers) -> Result:
     """Interleave the sides, and note the most memory that each took."""
     memory = dict.fromkeys(sides, 0)
 
