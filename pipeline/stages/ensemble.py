@@ -156,9 +156,11 @@ def _finish(
         run.record.scores.test_accuracy, run.record.scores.test_interval = accuracy, interval
         run.record.scores.test_rows = len(test)
     run.save()
+    count = run.record.checkpoint_count
+    voters = "1 checkpoint" if count == 1 else f"{count} checkpoints averaged"
     context.report(
         f"run {run.id}: validation accuracy {run.record.scores.validation_accuracy:.5f} on "
-        f"{len(rows):,} rows, {run.record.checkpoint_count} checkpoints averaged"
+        f"{len(rows):,} rows, {voters}"
     )
 
 
