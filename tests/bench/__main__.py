@@ -23,7 +23,7 @@ with quiet.startup():
     import keras
 
     from pipeline import compiling, fast_layers, hardware, networks, training
-    from tests.bench import ceiling, notebook
+    from tests.bench import ceiling, notebook, processor
 
 from tests.bench.costs import costs
 from tests.bench.inference import inference
@@ -167,7 +167,7 @@ def _write(path: Path, results: dict[str, Result | str]) -> None:
             name: result.record() if isinstance(result, Result) else result.splitlines()
             for name, result in results.items()
         },
-        "machine": {"processor": ceiling.processor(), "cores": os.cpu_count()},
+        "machine": {"processor": processor.name(), "cores": os.cpu_count()},
         "versions": provenance.versions(),
         "git": provenance.git_state(),
     }

@@ -1,8 +1,6 @@
 """What this machine can do at most: arithmetic and memory, each measured by one large operation."""
 
-import platform
 import time
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -36,13 +34,3 @@ def memory() -> float:
     started = time.perf_counter()
     np.copyto(target, source)
     return 2 * COPY_BYTES / (time.perf_counter() - started)
-
-
-def processor() -> str:
-    """Return the processor's name as Linux has it, or its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -7,6 +7,7 @@ all labelled rows. The table has the sides alone, and medians of their seeds.
 """
 
 import argparse
+import math
 import statistics
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def table(histories: dict[str, list[pd.DataFrame]]) -> str:
             statistics.median(seconds_to(milestone, history) / 60 for history in seeds)
             for milestone in MILESTONES
         ]
-        reached = ["-" if median == float("inf") else f"{median:.1f}" for median in medians]
+        reached = ["-" if math.isinf(median) else f"{median:.1f}" for median in medians]
         best = statistics.median(history["val_accuracy"].max() for history in seeds)
         last = statistics.median(history["val_accuracy"].iloc[-1] for history in seeds)
         total = statistics.median(history["seconds"].sum() for history in seeds) / 60

@@ -23,8 +23,7 @@ import pandas as pd
 from pipeline import provenance, recipe
 from pipeline.digits import fingerprint
 from pipeline.files import replacing
-from pipeline.networks import competition
-from tests.bench import ceiling
+from tests.bench import processor
 from tests.bench.commands import train_in_a_new_folder, train_peer
 
 PEERS = ("notebook", "fifteen")
@@ -43,11 +42,11 @@ def results(side: str, digits: Path) -> Path:
     parts: dict[str, Any] = {
         "data": fingerprint(digits / "train.csv", digits / "test.csv"),
         "versions": provenance.versions(),
-        "machine": [ceiling.processor(), os.cpu_count()],
+        "machine": [processor.name(), os.cpu_count()],
     }
     if side in PEERS:
         files = [Path(__file__).with_name(f"{name}.py") for name in ("peer", *PEERS)]
-        files.append(Path(competition.__file__))
+        files.append(provenance.PACKAGE / "networks" / "competition.py")
         parts["code"] = [path.read_text() for path in files]
     else:
         parts["code"] = provenance.code_fingerprint()

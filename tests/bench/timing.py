@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Work = Callable[[], object]
@@ -34,13 +34,7 @@ class Result:
             side: {peer: self.ratios(side, peer) for peer in peers}
             for side, peers in self.peers.items()
         }
-        return {
-            "claim": self.claim,
-            "unit": self.unit,
-            "values": self.values,
-            "ratios": ratios,
-            "notes": self.notes,
-        }
+        return {**asdict(self), "ratios": ratios}
 
     def __str__(self) -> str:
         repeats = len(next(iter(self.values.values())))
