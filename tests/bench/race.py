@@ -55,22 +55,30 @@ def results(side: str, digits: Path) -> Path:
 
 
 def train(side: str, seed: int, digits: Path) -> Path:
-    """Train one side with one seed, if that is not done; return its history.csv."""
+    """Train one side with one seed, if that is not done; return its history.csv.
+
+    A peer's probabilities for test.csv stay beside it (tests.bench.paired).
+    """
     target = results(side, digits) / f"{seed}.csv"
     if target.exists():
         return target
     if side in PEERS:
         with TemporaryDirectory() as name:
             train_peer(side, digits, Path(name), "--seed", str(seed), "--default-split")
-            _keep(target, Path(name))
+            _keep(target.with_suffix(".npz"), Path(name) / "test.npz")
+            _keep_history(target, Path(name))
     else:
         settings = f"seed={seed} members.seeds=1 members.folds=0"
-        train_in_a_new_folder(side, settings, digits, "serial", partial(_keep, target))
+        train_in_a_new_folder(side, settings, digits, "serial", partial(_keep_history, target))
     return target
 
 
-def _keep(target: Path, folder: Path) -> None:
+def _keep_history(target: Path, folder: Path) -> None:
     (found,) = folder.rglob("history.csv")
+    _keep(target, found)
+
+
+def _keep(target: Path, found: Path) -> None:
     with replacing(target) as temporary:
         shutil.copyfile(found, temporary)
 
