@@ -1,10 +1,14 @@
 """What the benchmarks make of their measurements."""
 
 import math
+import os
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.bench import race
+from tests.bench.commands import images_per_second
 from tests.bench.curves import table
 from tests.bench.timing import interleave
 
@@ -14,15 +18,15 @@ def _history(*accuracies: float) -> pd.DataFrame:
 
 
 def test_ratios_are_taken_repeat_by_repeat() -> None:
-    plain, ours = iter([100.0, 50.0, 200.0]), iter([300.0, 100.0, 200.0])
+    plain, ours = iter([100.0, 50.0, 200.0]), iter([300.0, 100.0, 250.0])
     sides = {"plain": lambda: next(plain), "ours": lambda: next(ours)}
     result = interleave("claim", "images/s", sides, repeats=3)
-    assert result.ratios("ours", "plain") == [3.0, 2.0, 1.0]
+    assert result.ratios("ours", "plain") == [3.0, 2.0, 1.25]
     first, *lines = str(result).splitlines()
     assert first.startswith("claim (median of 3 repeats; ratios")
     assert [" ".join(line.split()) for line in lines] == [
         "[1] plain 100 images/s",
-        "[2] ours 200 images/s 2.00 times [1] (1.00 to 3.00)",
+        "[2] ours 250 images/s 2.00 times [1] (1.25 to 3.00)",
     ]
 
 
@@ -31,6 +35,16 @@ def test_the_time_to_a_target_ends_with_its_first_epoch() -> None:
     assert race.seconds_to(0.991, history) == 60
     assert race.seconds_to(0.995, history) == 120
     assert math.isinf(race.seconds_to(0.996, history))
+
+
+def test_the_rate_of_two_processes_counts_the_time_of_both(tmp_path: Path) -> None:
+    for folder, ended in (("first", 1_000.0), ("second", 1_030.0)):
+        path = tmp_path / folder / "history.csv"
+        path.parent.mkdir()
+        _history(0.9, 0.9, 0.9).to_csv(path, index=False)
+        os.utime(path, (ended, ended))
+    # Two epochs each count: 60 s that began and ended 30 s apart.
+    assert images_per_second(tmp_path, rows=900) == pytest.approx(4 * 900 / 90)
 
 
 def test_a_race_that_nobody_wins_has_no_ratio() -> None:

@@ -74,11 +74,13 @@ def train_peer(
 def images_per_second(folder: Path, rows: int) -> float:
     """Return the rate of all history.csv files below `folder`, trained at the same time.
 
-    It counts all their images in the time of the slowest. The first epoch, in which TensorFlow
-    prepares itself, does not count.
+    The first epoch of each, in which TensorFlow prepares itself, does not count. The time is from
+    the first start of a second epoch to the last end of a last one, when its file was written.
     """
-    times = [pd.read_csv(path)["seconds"][1:] for path in folder.rglob("history.csv")]
-    return rows * sum(map(len, times)) / max(float(one.sum()) for one in times)
+    times = {path: pd.read_csv(path)["seconds"][1:] for path in folder.rglob("history.csv")}
+    ends = [path.stat().st_mtime for path in times]
+    starts = [end - float(one.sum()) for end, one in zip(ends, times.values(), strict=True)]
+    return rows * sum(map(len, times.values())) / (max(ends) - min(starts))
 
 
 def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:

@@ -1,10 +1,11 @@
 """Images a second in training, augmentation included: peers and recipes, a command each.
 
-Ours trains two members side by side, a thread each; the peers' plain Keras has all cores, and is
-also run twice at the same time, a thread each. The time is that of the epochs with their
+Ours trains two members side by side, each with half of the cores; the peers' plain Keras has all
+cores, and is also run twice at the same time, each with half. The time is that of the epochs with their
 validation on a seventh or a tenth of the rows, ours with writing the checkpoints.
 """
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -78,7 +79,7 @@ def _measure(claim: str, sides: Mapping[str, Rate], peers: Peers) -> Result:
 
 def _peers(peer: str, digits: Path, count: int) -> float:
     held_out = HELD_OUT if peer == "notebook" else 0.1
-    threads = 1 if count > 1 else None
+    threads = max(1, (os.cpu_count() or 1) // count) if count > 1 else None
     with TemporaryDirectory() as name, ThreadPoolExecutor(count) as pool:
         folders = [Path(name) / str(one) for one in range(count)]
         train = partial(train_peer, peer, digits, epochs=EPOCHS, threads=threads)
