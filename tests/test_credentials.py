@@ -150,6 +150,23 @@ def test_unusable_key_file_is_told(home: Path, text: str, expected: str) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("token", [f"{TOKEN}\r", f"{TOKEN}\n", f"{TOKEN} x", f"\u201c{TOKEN}"])
+def test_a_token_that_no_header_can_hold_is_told(
+    token: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+    with pytest.raises(PipelineError, match=f"{VARIABLE} holds a space, a line break") as caught:
+        find_credentials()
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_token_file_of_two_lines_is_told(home: Path) -> None:
+    fill(home, {".kaggle/access_token": f"{TOKEN}\nand more\n"})
+    with pytest.raises(PipelineError, match=r"~/.kaggle/access_token holds a space, a line") as told:
+        find_credentials()
+    assert TOKEN not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("files", "variables", "scheme", "form"),
     [

@@ -503,6 +503,7 @@ BROKEN_OFF = f"Max retries exceeded with url: /blob/0?session={UPLOAD_SESSION} (
         ),
         (1, "", f"odd at url: /blob?{UPLOAD_SESSION}", Kind.OTHER, "testing: odd at <address>;"),
         (1, "", f"odd https://x.invalid/{UPLOAD_SESSION}", Kind.OTHER, "testing: odd <address>;"),
+        (1, "", f"odd header b'Bearer {UPLOAD_SESSION}\\r'", Kind.OTHER, "b'Bearer <token>;"),
         (1, "", "", Kind.OTHER, "while testing: it said nothing; run the same command again"),
     ],
 )

@@ -127,6 +127,7 @@ class KaggleCompetition:
         files are noted as checked, and an archive left from a cut download would have to be
         distrusted anyway.
         """
+        self.check_ready()
         passing = self._folder / ".download"
         try:
             try:

@@ -8,6 +8,7 @@ signs in over the network.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def find_credentials() -> str | None:
 
     For example "the access token in ~/.kaggle/access_token". Whether Kaggle takes them is not
     known. Raises PipelineError if the only credentials are a file that cannot be used: going on
-    as if there were none would hide a slip that its owner wants to hear of.
+    as if there were none would hide a slip that its owner wants to hear of. Raises it also for a
+    token that no HTTP header can hold: the command would end in a traceback that shows it.
     """
     form = _access_token()
     if form is not None:
@@ -42,20 +44,34 @@ def _access_token() -> str | None:
     """Return the form of the access token, if there is one."""
     if "KAGGLE_KERNEL_RUN_TYPE" in os.environ and "KAGGLE_DATA_PROXY_URL" in os.environ:
         notebook = os.environ.get("KAGGLE_API_V1_TOKEN")
-        if notebook and _text(Path(notebook)):
-            return "the access token of this Kaggle notebook"
+        token = _text(Path(notebook)) if notebook else None
+        if token:
+            return _sendable(token, "the access token of this Kaggle notebook")
     value = os.environ.get("KAGGLE_API_TOKEN")
     if value:
         if not _exists(Path(value)):
-            return "the access token in the environment variable KAGGLE_API_TOKEN"
+            form = "the access token in the environment variable KAGGLE_API_TOKEN"
+            return _sendable(value, form)
         # The command looks into no other token file once this variable names a file.
+        token = _text(Path(value))
         named = f"the access token in {_short(Path(value))} (named by KAGGLE_API_TOKEN)"
-        return named if _text(Path(value)) else None
+        return _sendable(token, named) if token else None
     for name in ("access_token", "access_token.txt"):
         path = Path.home() / ".kaggle" / name
-        if _text(path):
-            return f"the access token in {_short(path)}"
+        token = _text(path)
+        if token:
+            return _sendable(token, f"the access token in {_short(path)}")
     return None
+
+
+def _sendable(token: str, form: str) -> str:
+    """Return `form`. Raises PipelineError for characters that a token in a header cannot have."""
+    if not re.fullmatch(r"[!-~]+", token):
+        raise PipelineError(
+            f"{form} holds a space, a line break or a character that no token has; often it is a "
+            "line break at its end: set it again without"
+        )
+    return form
 
 
 def _username_and_key() -> str | None:

@@ -58,6 +58,7 @@ _NETWORK = (
     ),
 )
 _ADDRESS = re.compile(r"\w+://\S+|\burl: \S+")
+_AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\b.*")
 
 
 class KaggleError(PipelineError):
@@ -204,6 +205,8 @@ def _network_reason(outcome: Outcome) -> str | None:
 
 
 def _last_line(outcome: Outcome) -> str:
-    """Return the last line that the command printed, without any address in it."""
+    """Return the last line that the command printed, without any address or token in it."""
     lines = [line.strip() for line in outcome.text.splitlines() if line.strip()]
-    return _ADDRESS.sub("<address>", lines[-1])[:200] if lines else "it said nothing"
+    if not lines:
+        return "it said nothing"
+    return _AUTHORIZATION.sub(r"\1 <token>", _ADDRESS.sub("<address>", lines[-1]))[:200]
