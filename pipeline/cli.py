@@ -217,13 +217,14 @@ def compare_command(as_json: Json = False) -> None:
     """Print all runs, best first, with intervals and paired tests."""
     with _failures_told():
         # SciPy and scikit-learn take seconds to import; other commands need not wait for them.
-        from pipeline import compare
+        from pipeline import compare, compare_table
 
-        comparison = compare.compare(_store().all(), _ledger().uploads())
+        uploads, submissions = _ledger().uploads(), Path() / "submissions"
+        comparison = compare.compare(_store().all(), uploads, submissions)
         if as_json:
             _print_json(comparison.as_json())
         else:
-            compare.show(comparison)
+            compare_table.show(comparison)
 
 
 @app.command("runs")

@@ -1,20 +1,19 @@
 """Which run is better, and whether the difference means anything.
 
-Runs are compared on the rows of one split only. The figures come from the stored probabilities,
-not from the records.
+Runs are ranked on the rows of one split only; the best ones of different splits are paired on the
+rows that both were judged on. The figures come from the stored probabilities, not from the records.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from pipeline import scores
+from pipeline.files import sha256
 from pipeline.ledger import Upload
 from pipeline.runs import Run
 
@@ -59,31 +58,56 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """The best runs of two splits of the same data, on the `rows` that both were judged on.
+
+    The accuracies are shares in [0, 1] of those rows. `p_value` is the exact McNemar test's;
+    beside it stand the rows that only one of the two gets right.
+    """
+
+    first: str
+    second: str
+    rows: int
+    first_accuracy: float
+    second_accuracy: float
+    p_value: float
+    only_first_right: int
+    only_second_right: int
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """All groups, the one with the newest run first, and the runs that have no scores yet."""
+    """All groups, the one with the newest run first, pairs, and the runs that have no scores."""
 
     groups: list[Group]
+    pairs: list[Pair]
     unscored: list[Run]
 
     def as_json(self) -> dict[str, object]:
         """Return plain values for `--json`."""
         return {
             "groups": [asdict(group) for group in self.groups],
+            "pairs": [asdict(pair) for pair in self.pairs],
             "unscored": [{"run": run.id, "state": run.state()} for run in self.unscored],
         }
 
 
-def compare(runs: Sequence[Run], uploads: Sequence[Upload]) -> Comparison:
+def compare(runs: Sequence[Run], uploads: Sequence[Upload], submissions: Path) -> Comparison:
     """Group scored runs by split and rank each group by validation accuracy, then log loss.
 
-    `runs` are oldest first. Raises PipelineError where a run's probabilities cannot be read.
+    `runs` are oldest first; the folder `submissions` holds their CSVs, by which their scores are
+    found. Raises PipelineError where a run's probabilities cannot be read.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[_Judged]] = {}
     for run in reversed(runs):
         if run.has_probabilities():
-            groups.setdefault(run.record.split_fingerprint, []).append(run)
+            groups.setdefault(run.record.split_fingerprint, []).append(_judge(run))
+    ranked = {split: _ranked(judged) for split, judged in groups.items()}
     return Comparison(
-        groups=[_group(split, members, uploads) for split, members in groups.items()],
+        groups=[
+            _group(split, judged, _Scores(uploads, submissions)) for split, judged in ranked.items()
+        ],
+        pairs=_pairs([judged[0] for judged in ranked.values()]),
         unscored=[run for run in runs if not run.has_probabilities()],
     )
 
@@ -96,12 +120,61 @@ class _Judged:
     log_loss: float
 
 
-def _group(split: str, runs: Sequence[Run], uploads: Sequence[Upload]) -> Group:
-    judged = sorted(
-        (_judge(run) for run in runs), key=lambda one: (-float(one.correct.mean()), one.log_loss)
-    )
-    rows = [_row(one, judged[0], _upload_of(one.run, uploads)) for one in judged]
-    return Group(source=_source(runs[0]), split=split, rows=rows)
+@dataclass(frozen=True)
+class _Scores:
+    """Where the competition's scores are found: the ledger's rows, and the folder of the CSVs."""
+
+    uploads: Sequence[Upload]
+    submissions: Path
+
+    def of(self, run: Run) -> Upload | None:
+        """Return the newest scored upload of a run, or of another run's identical CSV."""
+        csv = self.submissions / f"{run.id}.csv"
+        checksum = sha256(csv) if csv.is_file() else ""
+        scored = [
+            one
+            for one in self.uploads
+            if (one.run == run.id or one.sha256 == checksum) and one.public_score is not None
+        ]
+        return scored[-1] if scored else None
+
+
+def _ranked(judged: Sequence[_Judged]) -> list[_Judged]:
+    return sorted(judged, key=lambda one: (-float(one.correct.mean()), one.log_loss))
+
+
+def _group(split: str, judged: Sequence[_Judged], found: _Scores) -> Group:
+    rows = [_row(one, judged[0], found.of(one.run)) for one in judged]
+    return Group(source=_source(judged[0].run), split=split, rows=rows)
+
+
+def _pairs(best: Sequence[_Judged]) -> list[Pair]:
+    """Pair the best runs of all splits, two by two, where they share data and rows."""
+    pairs = []
+    for first, second in combinations(best, 2):
+        of_first, of_second = _shared(first, second)
+        data = {one.run.record.data_fingerprint for one in (first, second)}
+        if len(data) == 1 and len(of_first):
+            test = scores.mcnemar_exact(of_first, of_second)
+            pairs.append(
+                Pair(
+                    first=first.run.id,
+                    second=second.run.id,
+                    rows=len(of_first),
+                    first_accuracy=float(of_first.mean()),
+                    second_accuracy=float(of_second.mean()),
+                    p_value=test.p_value,
+                    only_first_right=test.only_a,
+                    only_second_right=test.only_b,
+                )
+            )
+    return pairs
+
+
+def _shared(first: _Judged, second: _Judged) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of the rows that both predict each gets right."""
+    _, ours, theirs = np.intersect1d(first.rows, second.rows, return_indices=True)
+    return first.correct[ours], second.correct[theirs]
 
 
 def _source(run: Run) -> str:
@@ -128,8 +201,7 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
     record, rows = one.run.record, len(one.correct)
     interval = scores.wilson_interval(int(one.correct.sum()), rows)
     # A run goes on without a fold whose members failed: only rows that both predict are paired.
-    _, ours, theirs = np.intersect1d(one.rows, best.rows, return_indices=True)
-    test = None if one is best else scores.mcnemar_exact(one.correct[ours], best.correct[theirs])
+    test = None if one is best else scores.mcnemar_exact(*_shared(one, best))
     return Row(
         run=record.id,
         recipe=record.recipe_name,
@@ -159,83 +231,3 @@ def _test_accuracy(run: Run) -> float | None:
         return None
     stored = run.load_arrays("test")
     return scores.accuracy(stored["labels"], stored["probabilities"].argmax(axis=1))
-
-
-def _upload_of(run: Run, uploads: Sequence[Upload]) -> Upload | None:
-    """Return the newest scored upload of a run."""
-    scored = [one for one in uploads if one.run == run.id and one.public_score is not None]
-    return scored[-1] if scored else None
-
-
-COLUMNS = (
-    "run",
-    "recipe",
-    "seed",
-    "members",
-    "epochs",
-    "validation accuracy (95 %)",
-    "log loss",
-    "p against best",
-)
-"""The columns of every table; a test accuracy or a public score, and the minutes, follow."""
-
-
-def table(group: Group) -> Table:
-    """Lay a group out for the terminal."""
-    size = max(row.validation_rows for row in group.rows)
-    made = Table(
-        title=escape(f"{group.source}: split {group.split[:12]}, {size:,} validation rows"),
-        title_justify="left",
-    )
-    published = any(row.test_accuracy is not None for row in group.rows)
-    for column in (*COLUMNS, "test accuracy" if published else "public score", "minutes"):
-        made.add_column(column, justify="left" if column in ("run", "recipe") else "right")
-    for row in group.rows:
-        score = row.test_accuracy if published else row.public_score
-        made.add_row(
-            row.run if row.state == "done" else f"{row.run} ({row.state})",
-            row.recipe,
-            ", ".join(map(str, row.seeds)),
-            str(row.members),
-            str(row.epochs),
-            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_fewer(row, size)}",
-            f"{row.log_loss:.5f}",
-            _verdict(row),
-            "" if score is None else f"{score:.5f}",
-            f"{row.minutes:.1f}",
-        )
-    return made
-
-
-def _fewer(row: Row, size: int) -> str:
-    """Return on how many rows a run was judged, where a fold failed and it is fewer than others."""
-    return "" if row.validation_rows == size else f" on {row.validation_rows:,} rows"
-
-
-def _verdict(row: Row) -> str:
-    if row.p_value is None:
-        return "best"
-    return f"{row.p_value:.3g} ({row.only_this_right}:{row.only_best_right})"
-
-
-EXPLANATION = (
-    "p against best: exact McNemar test on the rows that only one of the two gets right (a:b, "
-    "this run's : the best's). Above 0.05 the difference may be chance; with many runs, look for "
-    "less than 0.05 divided by their number. Where the validation rows also "
-    "chose the checkpoints or stopped the training, as in bn_cnn and quick, validation accuracies "
-    "are a little too good."
-)
-
-
-def show(comparison: Comparison) -> None:
-    """Print every group's table, what its columns mean, and the runs without scores."""
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for group in comparison.groups:
-        console.print(table(group))
-    if comparison.groups:
-        console.print(EXPLANATION)
-    else:
-        console.print("no scored runs yet; make submit makes one")
-    for run in comparison.unscored:
-        line = f"without scores: {run.id} ({run.state()}) {run.record.reason}"
-        console.print(line.rstrip(), markup=False)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from math import comb
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import compare, ensemble
+from pipeline import averaging, compare, compare_table, files
 from pipeline.errors import PipelineError
 from pipeline.ledger import Upload
 from pipeline.runs import Checkpoint, Member, Run, RunStore, Scores
@@ -66,11 +67,16 @@ def upload(run: str, public: float | None) -> Upload:
     )
 
 
+def compared(runs: Path, uploads: list[Upload]) -> compare.Comparison:
+    """Compare all runs of a folder, whose CSVs lie beside it."""
+    return compare.compare(RunStore(runs).all(), uploads, runs.with_name("submissions"))
+
+
 def test_the_table_agrees_with_a_recomputation(make: Make) -> None:
     make("worse", wrong=[0, 1, 2, 3, 4, 5, 6, 7, 8])
     make("best", wrong=[0, 10])
     uploads = [upload("worse", 0.9), upload("worse", 0.95), upload("worse", None)]
-    result = compare.compare(RunStore(make("third", [0, 11]).folder.parent).all(), uploads)
+    result = compared(make("third", [0, 11]).folder.parent, uploads)
     (group,) = result.groups
     assert [row.run for row in group.rows][2] == "worse"
     best, _, worse = group.rows
@@ -92,20 +98,17 @@ def test_the_table_agrees_with_a_recomputation(make: Make) -> None:
 
 def test_runs_without_a_fold_are_paired_on_the_rows_that_both_predict(make: Make) -> None:
     whole, part = make("whole", wrong=[0, 1, 2, 300]), make("part", wrong=[1])
-    stored = part.load_arrays("validation")
-    part.save_arrays("validation", **{name: array[:200] for name, array in stored.items()})
-    (group,) = compare.compare(RunStore(part.folder.parent).all(), []).groups
+    keep(part, 0, 200)
+    (group,) = compared(part.folder.parent, []).groups
     best, other = group.rows
     assert (best.run, best.validation_rows) == ("part", 200)
     assert (other.run, other.validation_rows) == (whole.id, 400)
     assert (other.only_this_right, other.only_best_right) == (0, 2)
     printed = Console(width=200, file=io.StringIO(), record=True)
-    printed.print(compare.table(compare.Group("here", "s" * 64, [best, other])))
+    printed.print(compare_table.table(compare.Group("here", "s" * 64, [best, other])))
     text = printed.export_text()
     assert "split ssssssssssss, 400 validation rows" in text
     assert text.count(" on 200 rows") == 1
-    with pytest.raises(PipelineError, match="predict 400 and 200 validation rows, as all members"):
-        ensemble.average([whole, part])
 
 
 def test_equal_accuracies_are_ordered_by_log_loss(make: Make) -> None:
@@ -117,7 +120,7 @@ def test_equal_accuracies_are_ordered_by_log_loss(make: Make) -> None:
     surer.save_arrays(
         "validation", **{key: stored[key] for key in ("rows", "labels")}, probabilities=sharper
     )
-    (group,) = compare.compare(RunStore(surer.folder.parent).all(), []).groups
+    (group,) = compared(surer.folder.parent, []).groups
     assert [row.run for row in group.rows] == ["surer", "other"]
 
 
@@ -125,36 +128,94 @@ def test_another_split_is_listed_apart_and_unscored_runs_at_the_end(make: Make) 
     make("a", wrong=[0])
     store = RunStore(make("b", wrong=[], split_fingerprint="t" * 64).folder.parent)
     store.create(record("c"))
-    result = compare.compare(store.all(), [])
+    result = compared(store.folder, [])
     assert [[row.run for row in group.rows] for group in result.groups] == [["b"], ["a"]]
     assert all(group.rows[0].p_value is None for group in result.groups)
     assert [run.id for run in result.unscored] == ["c"]
 
 
+def test_the_best_of_each_split_are_paired_on_the_rows_that_both_predict(make: Make) -> None:
+    folds = make("folds", wrong=[0, 1, 2, 3, 300, 301])
+    part = make("part", wrong=[3, 4], split_fingerprint="t" * 64)
+    keep(part, 0, 200)
+    make("worse", wrong=list(range(20)))
+    make("of other data", wrong=[], split_fingerprint="u" * 64, data_fingerprint="x" * 64)
+    result = compared(folds.folder.parent, [])
+    (pair,) = result.pairs
+    assert {pair.first, pair.second} == {"folds", "part"}
+    by_run = {
+        pair.first: (pair.first_accuracy, pair.only_first_right),
+        pair.second: (pair.second_accuracy, pair.only_second_right),
+    }
+    assert (pair.rows, by_run) == (200, {"folds": (0.98, 1), "part": (0.99, 3)})
+    # Exact McNemar by hand: three rows against one.
+    assert pair.p_value == pytest.approx(2 * (comb(4, 0) + comb(4, 1)) / 2**4)
+    assert "on the 200 rows that both were judged on: p 0.625 (" in compare_table.sentence(pair)
+    assert result.as_json()["pairs"] == [asdict(pair)]
+
+
+def test_a_score_is_found_by_the_csv_too(make: Make) -> None:
+    runs = make("first", wrong=[0]).folder.parent
+    again = make("again", wrong=[0])
+    make("without", wrong=[0])
+    csv = runs.with_name("submissions") / "again.csv"
+    csv.parent.mkdir()
+    csv.write_text("ImageId,Label\n1,0\n")
+    same = upload("first", 0.98).model_copy(update={"sha256": files.sha256(csv)})
+    (group,) = compared(runs, [same]).groups
+    shown = {row.run: row.public_score for row in group.rows}
+    assert shown == {"first": 0.98, again.id: 0.98, "without": None}
+
+
 def test_what_is_printed(make: Make) -> None:
     store = RunStore(make("a-run", wrong=[0]).folder.parent)
     make("b-run", wrong=[1, 2])
-    (group,) = compare.compare(store.all(), [upload("a-run", 0.99123)]).groups
+    (group,) = compared(store.folder, [upload("a-run", 0.99123)]).groups
     text = io.StringIO()
-    Console(width=160, file=text).print(compare.table(group))
+    Console(width=160, file=text).print(compare_table.table(group))
     for words in ("400 validation rows", "0.99750 [0.98598, 0.99956]", "0.99123", "1 (1:2)"):
         assert words in text.getvalue()
 
 
 def test_the_average_weighs_checkpoints_not_runs(make: Make) -> None:
     one, three = make("one", wrong=[0], checkpoints=1), make("three", wrong=[], checkpoints=3)
-    validation, test = ensemble.average([one, three])
+    made = averaging.average([one, three])
     expected = (probabilities([0]) + 3 * probabilities([])) / 4
-    np.testing.assert_allclose(validation["probabilities"], expected, rtol=1e-6)
-    np.testing.assert_array_equal(validation["labels"], LABELS)
-    assert test["probabilities"].shape == (20, 10)
+    np.testing.assert_allclose(made.validation["probabilities"], expected, rtol=1e-6)
+    np.testing.assert_array_equal(made.validation["labels"], LABELS)
+    assert made.test["probabilities"].shape == (20, 10)
 
 
-@pytest.mark.parametrize("field", ["data_fingerprint", "split_fingerprint"])
-def test_runs_on_other_data_or_split_are_not_averaged(make: Make, field: str) -> None:
-    runs = [make("a", wrong=[]), make("b", wrong=[], **{field: "x" * 64})]
-    with pytest.raises(PipelineError, match=rf"a and b, whose {field.split('_')[0]} differ"):
-        ensemble.average(runs)
+def keep(run: Run, start: int, end: int) -> None:
+    """Leave a run these validation rows alone, as a hold-out or a lost fold does."""
+    stored = run.load_arrays("validation")
+    run.save_arrays("validation", **{name: array[start:end] for name, array in stored.items()})
+
+
+def test_folds_and_a_hold_out_are_averaged_on_the_rows_of_the_hold_out(make: Make) -> None:
+    folds = make("folds", wrong=[0, 150, 350], split_fingerprint="t" * 64)
+    held_out = make("held-out", wrong=[200])
+    keep(held_out, 100, 300)
+    made = averaging.average([folds, held_out])
+    assert made.base.id == "held-out"
+    np.testing.assert_array_equal(made.validation["rows"], np.arange(100, 300))
+    np.testing.assert_array_equal(made.validation["labels"], LABELS[100:300])
+    expected = ((probabilities([150]) + probabilities([200])) / 2)[100:300]
+    np.testing.assert_allclose(made.validation["probabilities"], expected, rtol=1e-6)
+
+
+def test_two_hold_outs_are_not_averaged(make: Make) -> None:
+    one, other = make("one", wrong=[]), make("other", wrong=[], split_fingerprint="t" * 64)
+    keep(one, 0, 200)
+    keep(other, 150, 350)
+    with pytest.raises(PipelineError, match="one, other, whose splits have 50 validation rows in"):
+        averaging.average([one, other])
+
+
+def test_runs_on_other_data_are_not_averaged(make: Make) -> None:
+    runs = [make("a", wrong=[]), make("b", wrong=[], data_fingerprint="x" * 64)]
+    with pytest.raises(PipelineError, match="a and b, whose data differ"):
+        averaging.average(runs)
 
 
 def test_runs_with_other_classes_are_not_averaged(make: Make) -> None:
@@ -162,5 +223,5 @@ def test_runs_with_other_classes_are_not_averaged(make: Make) -> None:
     stored = second.load_arrays("validation")
     stored["probabilities"] = stored["probabilities"][:, :9]
     second.save_arrays("validation", **stored)
-    with pytest.raises(PipelineError, match="a and b hold different rows or classes"):
-        ensemble.average([first, second])
+    with pytest.raises(PipelineError, match="a and b hold different rows, labels or classes"):
+        averaging.average([first, second])

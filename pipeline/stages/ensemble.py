@@ -3,12 +3,12 @@
 import time
 from collections import Counter
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import provenance, quiet
+from pipeline.averaging import Average, average
 from pipeline.digits import select
 from pipeline.errors import PipelineError
 from pipeline.files import sha256
@@ -37,7 +37,7 @@ def _scored(context: Context, run: Run, again: bool = False) -> Run:
     elif run.record.parents:
         parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
         with run.held():
-            _finish_average(context, run, *_import_averaging().average(parents))
+            _finish_average(context, run, average(parents))
     else:
         with run.held():  # nobody trains on, and deletes checkpoints, meanwhile
             _predict(context, run)
@@ -62,9 +62,9 @@ def _check(context: Context, run: Run) -> None:
 def _predict(context: Context, run: Run) -> None:
     """Average the softmax outputs of a run's members, each row's by those that never saw it."""
     splits = context.splits_of(run)
-    averaging, precision = _import_averaging(), _precision(run)
+    predicting, precision = _import_prediction(), _precision(run)
     started = time.perf_counter()
-    rows, validation, test = averaging.out_of_fold(
+    rows, validation, test = predicting.out_of_fold(
         run, splits, context.dataset, precision, context.report
     )
     run.record.timings["ensemble_seconds"] = round(time.perf_counter() - started, 1)
@@ -84,8 +84,8 @@ def _several(context: Context, parents: list[Run]) -> Run:
             if run.has_probabilities():
                 context.report(f"ensemble {run.id} is there already; FORCE=1 makes it again")
                 return run
-    averages = _import_averaging().average(parents)
-    record = parents[0].record.model_copy(deep=True)
+    averaged = average(parents)
+    record = averaged.base.record.model_copy(deep=True)
     record.id, record.identity = f"ensemble-{identity[:8]}", identity
     record.status, record.reason, record.scores = "pending", "", None
     record.recipe_name = " + ".join(run.record.recipe_name for run in parents)
@@ -97,25 +97,23 @@ def _several(context: Context, parents: list[Run]) -> Run:
     record.timings = dict(totals)
     run = context.store.create(record)
     with run.held(), run.worked_on():
-        _finish_average(context, run, *averages)
+        _finish_average(context, run, averaged)
     return run
 
 
-def _finish_average(
-    context: Context, run: Run, validation: dict[str, Any], test: dict[str, Any]
-) -> None:
-    rows = validation["rows"]
-    _finish(context, run, rows, validation["probabilities"], test["probabilities"])
+def _finish_average(context: Context, run: Run, averaged: Average) -> None:
+    validation, test = averaged.validation, averaged.test
+    _finish(context, run, validation["rows"], validation["probabilities"], test["probabilities"])
 
 
-def _import_averaging() -> ModuleType:
+def _import_prediction() -> ModuleType:
     """Import what predicts, only when needed: TensorFlow takes seconds."""
     with quiet.startup():
-        from pipeline import ensemble as averaging
+        from pipeline import ensemble as predicting
         from pipeline import hardware
 
         hardware.grow_memory()
-    return averaging
+    return predicting
 
 
 def _precision(run: Run) -> str:
@@ -186,13 +184,13 @@ def training_accuracy(context: Context, run: Run) -> float:
     kept = run.record.scores
     assert kept is not None, "the stage `ensemble` has scored the run"
     if kept.training_accuracy is None:
-        averaging, precision = _import_averaging(), _precision(run)
+        predicting, precision = _import_prediction(), _precision(run)
         splits = context.splits_of(run)
         accuracies = []
         for member in run.record.usable_members:
             rows = select(context.dataset.labelled, splits[member.fold].train_rows)
             paths = run.checkpoint_paths(member)
-            (found,) = averaging.predict(paths, [rows.images], precision, context.report)
+            (found,) = predicting.predict(paths, [rows.images], precision, context.report)
             accuracies.append(scores.accuracy(rows.labels, found.argmax(axis=1)))
         with run.held():
             kept = run.record.scores

@@ -1,0 +1,101 @@
+"""A comparison of runs as a person reads it, on the terminal."""
+
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.compare import Comparison, Group, Pair, Row
+
+COLUMNS = (
+    "run",
+    "recipe",
+    "seed",
+    "members",
+    "epochs",
+    "validation accuracy (95 %)",
+    "log loss",
+    "p against best",
+)
+"""The columns of every table; a test accuracy or a public score, and the minutes, follow."""
+
+
+def table(group: Group) -> Table:
+    """Lay a group out for the terminal."""
+    size = max(row.validation_rows for row in group.rows)
+    made = Table(
+        title=escape(f"{group.source}: split {group.split[:12]}, {size:,} validation rows"),
+        title_justify="left",
+    )
+    published = any(row.test_accuracy is not None for row in group.rows)
+    for column in (*COLUMNS, "test accuracy" if published else "public score", "minutes"):
+        made.add_column(column, justify="left" if column in ("run", "recipe") else "right")
+    for row in group.rows:
+        score = row.test_accuracy if published else row.public_score
+        made.add_row(
+            row.run if row.state == "done" else f"{row.run} ({row.state})",
+            row.recipe,
+            ", ".join(map(str, row.seeds)),
+            str(row.members),
+            str(row.epochs),
+            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_fewer(row, size)}",
+            f"{row.log_loss:.5f}",
+            _verdict(row),
+            "" if score is None else f"{score:.5f}",
+            f"{row.minutes:.1f}",
+        )
+    return made
+
+
+def _fewer(row: Row, size: int) -> str:
+    """Return on how many rows a run was judged, where a fold failed and it is fewer than others."""
+    return "" if row.validation_rows == size else f" on {row.validation_rows:,} rows"
+
+
+def _verdict(row: Row) -> str:
+    if row.p_value is None:
+        return "best"
+    return f"{row.p_value:.3g} ({row.only_this_right}:{row.only_best_right})"
+
+
+PAIRS_EXPLAINED = (
+    "A run with folds stands there with a row's own fold alone; its CSV is the mean of all."
+)
+
+EXPLANATION = (
+    "p against best: exact McNemar test on the rows that only one of the two gets right (a:b, "
+    "this run's : the best's). Above 0.05 the difference may be chance; with many runs, look for "
+    "less than 0.05 divided by their number. Where the validation rows also "
+    "chose the checkpoints or stopped the training, as in bn_cnn and quick, validation accuracies "
+    "are a little too good."
+)
+
+
+def sentence(pair: Pair) -> str:
+    """Say how two runs of different splits fare on the rows that both were judged on."""
+    return (
+        f"{pair.first} {pair.first_accuracy:.5f}, {pair.second} {pair.second_accuracy:.5f} on the "
+        f"{pair.rows:,} rows that both were judged on: p {pair.p_value:.3g} "
+        f"({pair.only_first_right}:{pair.only_second_right})"
+    )
+
+
+def show(comparison: Comparison) -> None:
+    """Print every group's table, the pairs, what it all means, and the runs without scores."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for group in comparison.groups:
+        console.print(table(group))
+    if comparison.pairs:
+        console.print("the best of each split, two by two:")
+    for pair in comparison.pairs:
+        console.print(f"  {sentence(pair)}", markup=False)
+    if comparison.pairs:
+        console.print(PAIRS_EXPLAINED)
+    if comparison.groups:
+        console.print(EXPLANATION)
+    else:
+        console.print("no scored runs yet; make submit makes one")
+    for run in comparison.unscored:
+        line = f"without scores: {run.id} ({run.state()}) {run.record.reason}"
+        console.print(line.rstrip(), markup=False)
