@@ -35,6 +35,9 @@ def test_the_time_to_a_target_ends_with_its_first_epoch() -> None:
     assert race.seconds_to(0.991, history) == 60
     assert race.seconds_to(0.995, history) == 120
     assert math.isinf(race.seconds_to(0.996, history))
+    history.loc[3, "seconds"] = 20.0
+    assert race.seconds_at_best(0.991, history) == 40
+    assert math.isinf(race.seconds_at_best(0.996, history))
 
 
 def test_the_rate_of_two_processes_counts_the_time_of_both(tmp_path: Path) -> None:

@@ -58,12 +58,15 @@ def train_peer(
     *arguments: str,
     epochs: int | None = None,
     threads: int | None = None,
+    autotuner: bool = True,
 ) -> None:
     """Train a reference peer (peer.py) in a process of its own.
 
-    `epochs` and `threads` are by default the peer's own and TensorFlow's: all cores.
+    `epochs` and `threads` are by default the peer's own and TensorFlow's: all cores. Without
+    `autotuner`, tf.data's is off.
     """
-    command = [sys.executable, "-m", "tests.bench.peer", peer, "--digits", str(digits)]
+    module = f"tests.bench.{'peer' if autotuner else 'without_autotuner'}"
+    command = [sys.executable, "-m", module, peer, "--digits", str(digits)]
     command += ["--output", str(output.resolve()), *arguments]
     if epochs is not None:
         command += ["--epochs", str(epochs)]

@@ -1,8 +1,8 @@
 """Images a second in training, augmentation included: peers and recipes, a command each.
 
 Ours trains two members side by side, each with half of the cores; the peers' plain Keras has all
-cores, and is also run twice at the same time, each with half. The time is that of the epochs with their
-validation on a seventh or a tenth of the rows, ours with writing the checkpoints.
+cores, and is also run twice at the same time, each with half. The time is that of the epochs with
+their validation on a seventh or a tenth of the rows, ours with writing the checkpoints.
 """
 
 import os
@@ -27,6 +27,7 @@ HELD_OUT = 0.15
 MEMBERS = 2
 
 NOTEBOOK, PAIR = "the notebook's loop in plain Keras", "two of them side by side"
+UNTUNED = "the same, tf.data's autotuner off"
 FLOAT32, AUTOMATIC = "bn_cnn, float32, two members", "bn_cnn, two members"
 
 
@@ -37,11 +38,18 @@ def throughput() -> Result:
         write_digits(digits, ROWS)
         sides = {
             NOTEBOOK: partial(_peers, "notebook", digits, 1),
+            UNTUNED: partial(_peers, "notebook", digits, 1, autotuner=False),
             PAIR: partial(_peers, "notebook", digits, MEMBERS),
             FLOAT32: partial(_ours, "bn_cnn", "training.precision=float32", digits),
             AUTOMATIC: partial(_ours, "bn_cnn", "", digits),
         }
-        peers = {PAIR: (NOTEBOOK,), FLOAT32: (NOTEBOOK, PAIR), AUTOMATIC: (NOTEBOOK, PAIR)}
+        against = (NOTEBOOK, UNTUNED, PAIR)
+        peers = {
+            UNTUNED: (NOTEBOOK,),
+            PAIR: (NOTEBOOK,),
+            FLOAT32: against,
+            AUTOMATIC: against,
+        }
         claim = "training of the default network"
         return _measure(claim, sides, peers)
 
@@ -77,12 +85,14 @@ def _measure(claim: str, sides: Mapping[str, Rate], peers: Peers) -> Result:
     return replace(result, notes=notes)
 
 
-def _peers(peer: str, digits: Path, count: int) -> float:
+def _peers(peer: str, digits: Path, count: int, autotuner: bool = True) -> float:
     held_out = HELD_OUT if peer == "notebook" else 0.1
     threads = max(1, (os.cpu_count() or 1) // count) if count > 1 else None
     with TemporaryDirectory() as name, ThreadPoolExecutor(count) as pool:
         folders = [Path(name) / str(one) for one in range(count)]
-        train = partial(train_peer, peer, digits, epochs=EPOCHS, threads=threads)
+        train = partial(
+            train_peer, peer, digits, epochs=EPOCHS, threads=threads, autotuner=autotuner
+        )
         list(pool.map(train, folders))
         return images_per_second(Path(name), round(ROWS * (1 - held_out)))
 
