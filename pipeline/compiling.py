@@ -69,7 +69,14 @@ def compile_network(
     if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
         # Keras does this by itself only for a model that has the policy, not just its layers.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    network.compile(optimizer=optimizer, loss=loss(settings), metrics=["accuracy"], jit_compile=xla)
+    # Keras's LSTM on a GPU is cuDNN's, which XLA does not know.
+    possible = all(layer.supports_jit for layer in network.layers)
+    network.compile(
+        optimizer=optimizer,
+        loss=loss(settings),
+        metrics=["accuracy"],
+        jit_compile=xla and possible,
+    )
     return network
 
 

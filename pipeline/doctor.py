@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import joblib
 
+from pipeline import nvidia
 from pipeline.errors import PipelineError
 from pipeline.kaggle.credentials import SETTINGS_URL, find_credentials
 from pipeline.sources import MNIST_FOLDER
@@ -68,7 +68,7 @@ def _ray() -> Finding:
 
 def _devices() -> Finding:
     processor = f"{joblib.cpu_count()} CPU cores"
-    if not _nvidia_driver_answers():
+    if not nvidia.driver_answers():
         return Finding("devices", f"{processor}, no NVIDIA GPU (training runs on the CPU)")
     try:
         cuda = version("nvidia-cudnn-cu12")
@@ -77,15 +77,6 @@ def _devices() -> Finding:
             "devices", f"{processor}, nvidia-smi but no CUDA libraries", "make clean setup"
         )
     return Finding("devices", f"{processor}, NVIDIA GPU, cuDNN {cuda}")
-
-
-def _nvidia_driver_answers() -> bool:
-    """Ask as the Makefile does when it chooses the packages."""
-    try:
-        asked = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return asked.returncode == 0 and bool(asked.stdout)
 
 
 def _credentials() -> Finding:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.dataset import Dataset
 from pipeline.errors import PipelineError
+from pipeline.hardware import exact_float32
 from pipeline.networks import CLASSES
 from pipeline.prediction import Predictor, load_checkpoint
 from pipeline.progress import Report, ignore
@@ -119,7 +120,8 @@ def _means(
         report(f"{voter.told}{voter.path.name}")
         predictor = Predictor(load_checkpoint(voter.path), precision)
         for total, weight, images, rows in zip(sums, weights, parts, voter.rows, strict=True):
-            total[rows] += voter.weight * predictor(images[rows])
+            with exact_float32():
+                total[rows] += voter.weight * predictor(images[rows])
             weight[rows] += voter.weight
     return [
         np.divide(total, weight, out=total, where=weight > 0).astype(np.float32)
@@ -151,54 +153,3 @@ def _check_folds(run: Run, folds: int, report: Report) -> None:
         )
     if missing:
         report(f"run {run.id} has no member{where}: those rows are not among the validation rows")
-
-
-def average(runs: Sequence[Run]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the validation and test arrays of several runs' ensemble.
-
-    It averages what each run stored: a row in doubt only in the mean of all is not predicted again.
-    Every checkpoint of every run counts the same. The arrays are named as in validation.npz and
-    test.npz. Raises PipelineError if the runs differ in data, split, rows or classes.
-    """
-    first = runs[0]
-    for run in runs[1:]:
-        _check_alike(first, run)
-    weights = [run.record.checkpoint_count for run in runs]
-    parts = []
-    for name in ("validation", "test"):
-        loaded = [run.load_arrays(name) for run in runs]
-        for run, arrays in zip(runs, loaded, strict=True):
-            _check_rows(name, first, loaded[0], run, arrays)
-        stacked = [arrays["probabilities"] for arrays in loaded]
-        mean = np.average(stacked, axis=0, weights=weights).astype(np.float32)
-        parts.append({**loaded[0], "probabilities": mean})
-    return parts[0], parts[1]
-
-
-def _check_alike(first: Run, other: Run) -> None:
-    for field, what in (("data_fingerprint", "data"), ("split_fingerprint", "split")):
-        ours, theirs = getattr(first.record, field), getattr(other.record, field)
-        if ours != theirs:
-            raise PipelineError(
-                f"RUN names {first.id} and {other.id}, whose {what} differ ({ours[:12]} and "
-                f"{theirs[:12]}); only runs on the same data and split can be averaged"
-            )
-
-
-def _check_rows(
-    name: str, first: Run, ours: dict[str, np.ndarray], other: Run, theirs: dict[str, np.ndarray]
-) -> None:
-    if len(ours["rows"]) != len(theirs["rows"]):
-        raise PipelineError(
-            f"RUN names {first.id} and {other.id}, which predict {len(ours['rows']):,} and "
-            f"{len(theirs['rows']):,} validation rows, as all members of a fold failed; train that "
-            'one to its end (SET="members.required=<all>"), or average others'
-        )
-    same = ours.keys() == theirs.keys() and all(
-        np.array_equal(ours[key], theirs[key]) for key in ours if key != "probabilities"
-    )
-    if not same or ours["probabilities"].shape != theirs["probabilities"].shape:
-        raise PipelineError(
-            f"{name}.npz of {first.id} and {other.id} hold different rows or classes; make them "
-            "again with make ensemble RUN=<id> FORCE=1"
-        )

@@ -2,6 +2,8 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,6 +52,7 @@ def prepare(settings: TrainingSettings, threads: int | None = None) -> Hardware:
         fix_threads(threads)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
+    wanted = {"auto": bool(gpus), "on": True, "off": False}
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
     return Hardware(
@@ -60,7 +63,8 @@ def prepare(settings: TrainingSettings, threads: int | None = None) -> Hardware:
             detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
         ],
         precision=_precision(settings.precision, min(capabilities, default=None)),
-        xla=bool(gpus) if settings.xla == "auto" else settings.xla == "on",
+        # Keras refuses XLA where TensorFlow is deterministic (model_supports_jit).
+        xla=not settings.deterministic and wanted[settings.xla],
     )
 
 
@@ -86,11 +90,29 @@ def fix_threads(threads: int) -> None:
 
 
 def grow_memory() -> list[tf.config.PhysicalDevice]:
-    """Let every GPU take memory as it is needed, not all at once; return the GPUs."""
+    """Let every GPU take memory as it is needed, not all at once; return the GPUs.
+
+    Where TensorFlow uses them already, as it may in a notebook, it keeps its way.
+    """
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    with suppress(RuntimeError):
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
     return list(gpus)
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Have GPUs multiply float32 as it is, and not as TensorFloat-32, which has 10 bits of it.
+
+    From compute capability 8.0 on TensorFlow takes the latter (`enable_tensor_float_32_execution`).
+    """
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
 
 def prediction_precision(settings: PredictionSettings) -> str:

@@ -284,9 +284,8 @@ def test_members_share_the_machine(
     assert arrange(executor, load("bn_cnn", changes), cores, gpus) == expected
 
 
-def test_each_worker_sees_its_own_gpu() -> None:
-    assert [processes.gpu_of(place, 1, {}) for place in range(3)] == ["0", "1", "2"]
-    assert [processes.gpu_of(place, 0.5, {}) for place in range(4)] == ["0", "0", "1", "1"]
-    assert [processes.gpu_of(place, 0.3, {}) for place in range(6)] == ["0"] * 3 + ["1"] * 3
+def test_each_worker_sees_one_gpu_and_none_is_idle() -> None:
+    assert [processes.gpu_of(place, 3, {}) for place in range(3)] == ["0", "1", "2"]
+    assert [processes.gpu_of(place, 2, {}) for place in range(4)] == ["0", "1", "0", "1"]
     visible = {"CUDA_VISIBLE_DEVICES": "2, 5"}
-    assert [processes.gpu_of(place, 1, visible) for place in range(2)] == ["2", "5"]
+    assert [processes.gpu_of(place, 2, visible) for place in range(3)] == ["2", "5", "2"]

@@ -1,5 +1,6 @@
 """What the automatic settings mean on each kind of device."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pipeline import hardware, recipe
+from pipeline import hardware, nvidia, recipe
 from tests.commands import plain_environment
 
 FLAGS = "processor : 0\nflags : fpu avx2 {}\nprocessor : 1\nflags : fpu avx2 {}\n"
@@ -69,6 +70,43 @@ def test_a_gpu_gets_what_its_units_multiply_and_xla(
     assert hardware.prediction_precision(recipe.load("bn_cnn").prediction) == "float32"
     asked = recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
     assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)
+    monkeypatch.setattr(experimental, "enable_op_determinism", lambda: None)
+    for xla in ("auto", "on"):
+        asked = recipe.load("bn_cnn", f"training.deterministic=true training.xla={xla}").training
+        assert not hardware.prepare(asked).xla
+
+
+@pytest.mark.parametrize(
+    ("answer", "visible", "expected"),
+    [
+        ("echo 'GPU 0: Test'", None, True),
+        ("echo 'GPU 0: Test'", "1", True),
+        ("echo 'GPU 0: Test'", "-1", False),
+        ("echo 'GPU 0: Test'", "", False),
+        ("true", None, False),
+        ("echo 'no driver'; exit 9", None, False),
+    ],
+)
+def test_a_gpu_is_expected_where_the_driver_lists_one_that_is_not_hidden(
+    answer: str,
+    visible: str | None,
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f'#!/bin/sh\ntest "$*" = -L && {{ {answer}; }}\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert nvidia.gpu_expected() is expected
+
+
+def test_no_nvidia_smi_means_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not nvidia.driver_answers()
 
 
 SETTLED = """

@@ -1,18 +1,25 @@
 """Prediction: folded networks against Keras's own, and bfloat16 against float32."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from pipeline import networks
+from pipeline.dataset import Dataset
 from pipeline.digits import Digits
-from pipeline.ensemble import DOUBT, predict
+from pipeline.ensemble import DOUBT, out_of_fold, predict
 from pipeline.folding import fold
 from pipeline.prediction import Predictor, load_checkpoint
 from pipeline.progress import ignore
+from pipeline.runs import Checkpoint, Member, RunStore
+from pipeline.split import k_folds
+from tests.test_runs import record
 
 
 def scatter(network: keras.Model) -> None:
@@ -93,6 +100,46 @@ def test_rows_in_doubt_are_predicted_in_float32(labelled: Digits, tmp_path: Path
     np.testing.assert_allclose(fast[doubtful], exact[doubtful], atol=1e-6)
     assert abs(fast - exact).max() > 1e-5
     np.testing.assert_array_equal(fast.argmax(axis=1), exact.argmax(axis=1))
+
+
+def test_of_a_run_with_folds_too(labelled: Digits, tmp_path: Path) -> None:
+    splits = k_folds(labelled.labels, 2, 0, "d" * 64)
+    saved = Checkpoint(file="a.keras", epoch=1, val_accuracy=0.9, val_loss=0.1)
+    members = [Member(index=fold, fold=fold, seed=0, checkpoints=[saved]) for fold in (0, 1)]
+    run = RunStore(tmp_path).create(record(status="done", members=members))
+    for seed, path in enumerate(run.checkpoint_paths()):
+        path.parent.mkdir(parents=True)
+        save_untrained("mlp_256", seed, 15, path)
+    rows = SimpleNamespace(labelled=labelled, test_images=labelled.images[:300])
+    _, *exact = out_of_fold(run, splits, cast(Dataset, rows), "float32", ignore)
+    _, *fast = out_of_fold(run, splits, cast(Dataset, rows), "mixed_bfloat16", ignore)
+    for right, found in zip(exact, fast, strict=True):
+        second, first = np.sort(right)[:, -2:].T
+        doubtful = first - second < 0.8 * DOUBT
+        assert 5 < doubtful.sum() < 0.9 * len(right)
+        np.testing.assert_allclose(found[doubtful], right[doubtful], atol=1e-6)
+        assert abs(found - right).max() > 1e-5
+        np.testing.assert_array_equal(found.argmax(axis=1), right.argmax(axis=1))
+
+
+def test_float32_is_exact_on_any_gpu(
+    labelled: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFloat-32 is TensorFlow's default, and what training left it at is put back."""
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled
+    seen = []
+    original = Predictor.__call__
+
+    def noting(self: Predictor, images: np.ndarray) -> np.ndarray:
+        seen.append(allowed())
+        return original(self, images)
+
+    monkeypatch.setattr(Predictor, "__call__", noting)
+    path = save_untrained("mlp_50", 0, 1, tmp_path / "0.keras")
+    assert allowed()
+    predict([path], [labelled.images[:10]], "float32", ignore)
+    assert seen == [False]
+    assert allowed()
 
 
 def test_two_sure_networks_that_disagree_leave_a_row_in_doubt(tmp_path: Path) -> None:

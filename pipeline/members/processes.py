@@ -5,7 +5,6 @@ a worker ends all others. What they tell comes through a pipe, whose end also te
 that the other is gone.
 """
 
-import math
 import os
 import re
 import shutil
@@ -66,16 +65,16 @@ def _environment(work: Work, place: int) -> dict[str, str]:
     threads = str(work.arrangement.threads)
     variables = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     if work.arrangement.gpus:
-        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(place, work.arrangement.gpus, os.environ)
+        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(place, len(work.found.gpus), os.environ)
     return variables
 
 
-def gpu_of(place: int, share: float, environment: Mapping[str, str]) -> str:
-    """Return which GPU the worker at a place uses, if each uses such a share of one.
+def gpu_of(place: int, gpus: int, environment: Mapping[str, str]) -> str:
+    """Return which of so many GPUs the worker at a place uses: one is shared last of all.
 
     Those are counted that CUDA_VISIBLE_DEVICES leaves visible, or from 0.
     """
-    number = place // math.floor(1 / share)
+    number = place % gpus
     visible = environment.get("CUDA_VISIBLE_DEVICES", "")
     return visible.split(",")[number].strip() if visible else str(number)
 

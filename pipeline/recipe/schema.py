@@ -115,7 +115,9 @@ class TrainingSettings(Section):
         "auto", description="auto: mixed where the GPU or CPU multiplies it natively, else float32"
     )
     xla: Literal["auto", "on", "off"] = Field(
-        "auto", description="auto: on with a GPU, off on a CPU, where it measured slower"
+        "auto",
+        description="auto: on with a GPU, off on a CPU, where it measured slower; never with "
+        "`deterministic`, nor for LSTM layers",
     )
     deterministic: bool = Field(
         False,
