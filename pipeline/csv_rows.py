@@ -38,7 +38,7 @@ def read(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
     except csv.Error as error:
         raise PipelineError(
-            f"{path}, line {reader.line_num}: is not CSV ({error}); get the file again"
+            f"{path}, line {reader.line_num}: is not CSV ({error}); delete it and get it again"
         ) from None
 
 
@@ -87,7 +87,9 @@ def check_header(path: Path, found: Sequence[str], expected: Sequence[str]) -> N
 def check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[str]) -> None:
     """Raise PipelineError unless a line has one cell for each of `columns`."""
     if not cells:
-        raise PipelineError(f"{path}, line {line}: is empty; remove the line or get the file again")
+        raise PipelineError(
+            f"{path}, line {line}: is empty; remove the line, or delete the file and get it again"
+        )
     if len(cells) != len(columns):
         raise PipelineError(
             f"{path}, line {line}: has {len(cells)} cells, {len(columns)} are needed; "
@@ -108,7 +110,7 @@ def whole_number(path: Path, line: int, column: str, cell: str, low: int, high: 
         return int(text)
     raise PipelineError(
         f"{path}, line {line}, column {column!r}: {found}; a whole number from {low} to {high} is "
-        "needed, correct it or get the file again"
+        "needed, correct it, or delete the file and get it again"
     )
 
 

@@ -90,14 +90,14 @@ def _read(path: Path, columns: Sequence[str], expected_rows: int | None) -> NDAr
         # Right files never come here, so the search may take its time.
         _find_deviation(path, columns)
         raise PipelineError(
-            f"{path}: cannot be read as digits ({str(error).strip()}); get the file again"
+            f"{path}: cannot be read as digits ({str(error).strip()}); delete it and get it again"
         ) from error
     if not len(table):
-        raise PipelineError(f"{path}: has a header but no rows; get the file again")
+        raise PipelineError(f"{path}: has a header but no rows; delete it and get it again")
     if expected_rows is not None and len(table) != expected_rows:
         raise PipelineError(
             f"{path}: has {len(table):,} rows, the competition's file has {expected_rows:,}; "
-            "get the file again"
+            "delete it and get it again"
         )
     return table
 

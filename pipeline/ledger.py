@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.competition import Entry
 from pipeline.errors import PipelineError
 from pipeline.files import locked, replacing
+from pipeline.progress import Report
 from pipeline.runs import now
 
 
@@ -120,9 +121,10 @@ class Ledger:
             writer.writeheader()
             writer.writerows(upload.model_dump() for upload in uploads)
 
-    def submitting(self) -> AbstractContextManager[None]:
+    def submitting(self, report: Report) -> AbstractContextManager[None]:
         """Keep other processes from submitting between the look-up and the end of an upload."""
-        return locked(self._path.parent / ".submit.lock")
+        path = self._path.parent / ".submit.lock"
+        return locked(path, lambda: report("waiting for another submission to end"))
 
     def _locked(self) -> AbstractContextManager[None]:
         """Keep other processes from changing the ledger between a read and a write."""

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pipeline.callbacks import HistoryFile, KeptCheckpoints, Logs, MemberRecord
 from pipeline.errors import PipelineError
 from pipeline.files import replacing
-from pipeline.runs import Checkpoint
+from pipeline.runs import Checkpoint, Member
 
 COUNTERS = ("best", "wait")
 """What ReduceLROnPlateau and EarlyStopping decide by: numbers, or None before the first epoch.
@@ -44,15 +44,22 @@ class SavedState:
         return str(self.state["precision"])
 
 
-def read(path: Path, draw: int) -> SavedState | None:
-    """Return what a resume file holds, None where there is none, or one of other first weights.
+def read(path: Path, member: Member) -> SavedState | None:
+    """Return what a member's resume file holds, None where there is none.
 
-    Raises PipelineError where it is damaged.
+    One of other first weights does not count. Raises PipelineError where it is damaged.
     """
     if not path.exists():
         return None
-    state, arrays = _read(path)
-    return SavedState(state, arrays) if state["draw"] == draw else None
+    try:
+        state, arrays = _read(path)
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        # In a worker `path` is a copy, gone by the time that anybody reads this.
+        raise PipelineError(
+            f"members/{member.index}/{path.name} of the run cannot be read ({error}); delete it, "
+            "and the member is trained from its beginning"
+        ) from None
+    return SavedState(state, arrays) if state["draw"] == member.draw else None
 
 
 class ResumePoint(keras.callbacks.Callback):
@@ -152,13 +159,7 @@ def _plain(value: Any) -> float | None:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the state and the arrays of a file. Raises PipelineError where it is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        return dict(json.loads(str(arrays.pop("state")))), arrays
-    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
-        raise PipelineError(
-            f"{path} cannot be read ({error}); delete it, and the member is trained from its "
-            "beginning"
-        ) from None
+    """Return the state and the arrays of a file."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    return dict(json.loads(str(arrays.pop("state")))), arrays

@@ -62,7 +62,7 @@ def train_member(
     """
     member = member or Member(index=0, seed=recipe.seed, status="pending")
     path = folder / RESUME_FILE
-    saved = resume.read(path, member.draw)
+    saved = resume.read(path, member)
     if saved:
         hardware = replace(hardware, precision=saved.precision)
     plain = _first_network(recipe, member)

@@ -162,7 +162,9 @@ def test_a_token_that_no_header_can_hold_is_told(
 
 def test_a_token_file_of_two_lines_is_told(home: Path) -> None:
     fill(home, {".kaggle/access_token": f"{TOKEN}\nand more\n"})
-    with pytest.raises(PipelineError, match=r"~/.kaggle/access_token holds a space, a line") as told:
+    with pytest.raises(
+        PipelineError, match=r"~/.kaggle/access_token holds a space, a line"
+    ) as told:
         find_credentials()
     assert TOKEN not in str(told.value)
 

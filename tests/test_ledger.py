@@ -56,17 +56,18 @@ def test_an_error_does_not_hide_an_earlier_success(ledger: Ledger) -> None:
 def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from pipeline.ledger import Ledger\n"
-        "with Ledger(Path(sys.argv[1])).submitting(): print('in')"
+        "with Ledger(Path(sys.argv[1])).submitting(print): print('in', flush=True)"
     )
     path = tmp_path / "submissions" / "ledger.csv"
     command = [sys.executable, "-c", code, str(path)]
-    with ledger.submitting():
+    with ledger.submitting(print):
         other = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
         )
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(timeout=2)
-    assert other.communicate(timeout=10)[0] == "in\n"
+    told, _ = other.communicate(timeout=10)
+    assert told.splitlines() == ["waiting for another submission to end", "in"]
 
 
 def test_a_damaged_ledger_is_named(ledger: Ledger, tmp_path: Path) -> None:

@@ -20,15 +20,21 @@ from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.train import train
 
-FOLDED = "members.folds=3 members.seeds=2 training.epochs=2 checkpoints.keep_last=2"
+FOLDED = (
+    "members.folds=3 members.seeds=2 training.epochs=2 checkpoints.keep_last=2 "
+    "prediction.precision=float32"
+)
 
 
 def silent(line: str) -> None:
     """Take a line of text."""
 
 
-def context(root: Path, data: Path, settings: str = FOLDED, *runs: str) -> Context:
-    request = Request(recipe.load("mlp_50", settings), str(data), runs=runs, executor="serial")
+def context(
+    root: Path, data: Path | str, settings: str = FOLDED, *runs: str, force: bool = False
+) -> Context:
+    chosen = recipe.load("mlp_50", settings)
+    request = Request(chosen, str(data), runs=runs, force=force, executor="serial")
     return Context(root, request, silent)
 
 
@@ -138,6 +144,34 @@ def test_a_run_goes_on_with_the_members_that_are_not_done(
     assert [one.status for one in named.record.members] == ["done"] * 6
     assert train(context(tmp_path, small_digits)).id == named.id
     assert len(begun) == 8
+
+
+def test_force_trains_again_and_goes_on_with_that(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(force: bool) -> Run:
+        return train(context(tmp_path, small_digits, "training.epochs=2", force=force))
+
+    first = once(force=False)
+    with monkeypatch.context() as patch:
+        interrupt(patch, index=0, epochs=1)
+        with pytest.raises(KeyboardInterrupt):
+            once(force=True)
+    second = once(force=True)
+    assert (second.id, second.state()) == (f"{first.id}-2", "done")
+    history = pd.read_csv(second.member_folder(0) / "history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    assert len(list((tmp_path / "runs").glob("*/run.json"))) == 2
+    assert once(force=True).id == f"{first.id}-3"
+    assert once(force=False).id == f"{first.id}-3"
+
+
+def test_a_folder_may_be_below_the_home_folder(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(small_digits.parent))
+    run = train(context(tmp_path, f"~/{small_digits.name}", "training.epochs=1"))
+    assert run.record.source == str(small_digits.resolve())
 
 
 def test_scores_of_a_run_that_went_on_are_made_anew(

@@ -129,6 +129,15 @@ def test_members_are_told_as_they_are(store: RunStore) -> None:
     assert as_json(run)["members"][1]["status"] == "interrupted"
 
 
+def test_the_only_member_is_told_where_it_is_running(store: RunStore) -> None:
+    heard = datetime.now(UTC).isoformat(timespec="seconds")
+    member = Member(index=0, seed=0, status="running", epochs=3, process=77, heartbeat=heard)
+    run = store.create(record(status="pending", members=[member]))
+    with run.held(), run.worked_on():
+        assert describe(run)[1].startswith("  running, 3 epochs done, process 77 on ")
+    assert len(describe(run)) == 1
+
+
 def test_what_a_killed_process_left_half_written_is_removed(store: RunStore) -> None:
     run = store.create(record(status="pending"))
     checkpoints = run.member_folder(0) / "checkpoints"

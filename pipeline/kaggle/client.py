@@ -71,7 +71,8 @@ class KaggleCompetition:
         """
         if not is_stamped(self._folder):
             # Two commands at once would remove each other's download.
-            with locked(self._folder.with_name(f".{self._folder.name}.lock")):
+            lock = self._folder.with_name(f".{self._folder.name}.lock")
+            with locked(lock, lambda: self._report("waiting for another download to end")):
                 if not self._files_are_good():
                     self._download()
                 stamp(self._folder)

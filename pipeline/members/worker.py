@@ -97,14 +97,20 @@ class DistantTeller(Teller):
         return {name: (self._folder / name).read_bytes() for name in sorted(wanted)}
 
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What is wrong with the disk and not with a member: another one would fare no better."""
+NOT_ITS_OWN = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
+    errno.EPIPE,
+)
+"""What is wrong with the disk, or with who reads the output, and not with a member.
+
+Another member would fare no better.
+"""
 
 
 def train(task: Task, labelled: Digits, folder: Path, found: Hardware, teller: Teller) -> None:
     """Train a member in `folder` on this process's devices; tell how that ended.
 
-    Of what can go wrong only an OSError of the disk is raised, and what is no Exception, as on
+    Of what can go wrong only an OSError of NOT_ITS_OWN is raised, and what is no Exception, as on
     Ctrl-C.
     """
     split, index = task.split, task.member.index
@@ -114,7 +120,7 @@ def train(task: Task, labelled: Digits, folder: Path, found: Hardware, teller: T
         )
         train_member(task.recipe, training, validation, folder, found, teller, task.member)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        if isinstance(error, OSError) and error.errno in NOT_ITS_OWN:
             raise
         teller.hear(failure(index, error))
     else:

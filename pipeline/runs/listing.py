@@ -11,10 +11,12 @@ from pipeline.runs.run import Run
 def describe(run: Run) -> list[str]:
     """Return a line for a run; for one of several members also how many have which state.
 
-    Every member that is running, or has failed, has a line of its own.
+    Every member that is running has a line of its own, and of several every one that failed.
     """
     record, members = run.record, run.members()
     lines = [f"{run.id}  {run.state()}  {record.created_at}  {record.reason}".rstrip()]
+    if len(members) == 1 and members[0].status == "running":
+        lines.append(f"  {_more(members[0])}")
     if len(members) > 1 and not record.parents:
         counts = Counter(member.status for member in members)
         states = ", ".join(f"{count} {status}" for status, count in counts.items())

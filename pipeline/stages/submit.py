@@ -98,7 +98,7 @@ def submit(context: Context) -> Outcome:
     if isinstance(context.competition, sources.FolderCompetition):
         return Outcome(run, csv, None, sources.upload_by_hand(csv))
     submission.check(csv)
-    with context.ledger.submitting():
+    with context.ledger.submitting(context.report):
         return _submit_once(context, run, csv)
 
 
@@ -106,7 +106,8 @@ def _submit_once(context: Context, run: Run, csv: Path) -> Outcome:
     upload = _attempt(context, run, csv)
     if upload.status == "complete":
         note = f"this CSV was submitted on {upload.submitted_at}: nothing was uploaded"
-        return Outcome(run, csv, upload, f"{note}; FORCE=1 uploads it again")
+        again = f"make submit RUN={run.id} FORCE=1 uploads it again"
+        return Outcome(run, csv, upload, f"{note}; {again}")
     entry = context.competition.submit(csv, upload.message, upload.token)
     upload = upload.listed_as(entry)
     context.ledger.update(upload)

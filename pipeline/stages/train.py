@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pipeline import files, provenance, quiet
+from pipeline import files, nvidia, provenance, quiet
 from pipeline.errors import PipelineError
 from pipeline.plan import Arrangement, arrange, plan
 from pipeline.recipe import Recipe
@@ -17,6 +17,13 @@ from pipeline.stages.context import Context
 
 if TYPE_CHECKING:
     from pipeline.hardware import Hardware
+
+
+UNUSED_GPU = (
+    "this machine has an NVIDIA GPU, but TensorFlow finds none, so training is on the CPU; "
+    ".venv/bin/python -c \"import tensorflow as tf; tf.config.list_physical_devices('GPU')\" tells "
+    'why (SET="members.gpus=0" means the CPU)'
+)
 
 
 def train(context: Context) -> Run:
@@ -29,20 +36,23 @@ def train(context: Context) -> Run:
     if context.chosen_runs:
         return _continue(context)
     record = _describe(context)
-    run = None if context.request.force else _find(context, record.identity)
+    run = _find(context, record.identity)
     if run and _is_complete(context, run):
         return _told(context, run)
     arrangement, hardware = _prepare(context)
     # Two commands that begin the same run: the second finds the first one's.
     with files.locked(context.store.folder / ".lock"):
-        run = None if context.request.force else _find(context, record.identity)
-        run = run or context.store.create(record)
+        run = _find(context, record.identity) or context.store.create(record)
     return _work(context, run, arrangement, hardware)
 
 
 def _find(context: Context, identity: str) -> Run | None:
-    """Return the newest run of an identity, a finished one if there is one."""
-    found = context.store.with_identity(identity) or context.store.with_identity(identity, False)
+    """Return the newest run of an identity, a finished one if there is one.
+
+    With `FORCE` a finished one does not count; one that is not done is still gone on with.
+    """
+    finished = [] if context.request.force else context.store.with_identity(identity)
+    found = finished or context.store.with_identity(identity, done=False)
     return found[0] if found else None
 
 
@@ -53,7 +63,10 @@ def _is_complete(context: Context, run: Run) -> bool:
 
 
 def _told(context: Context, run: Run) -> Run:
-    context.report(f"run {run.id} is trained already; FORCE=1 trains it again")
+    told = f"run {run.id} is trained already"
+    if not context.chosen_runs:  # RUN names one that there is, FORCE=1 makes another
+        told += "; FORCE=1 trains it again"
+    context.report(told)
     return run
 
 
@@ -105,7 +118,7 @@ def _describe(context: Context) -> Record:
         recipe=settings,
         recipe_name=recipe.name,
         seed=recipe.seed,
-        source=str(Path(request.source).resolve()) if name == "folder" else name,
+        source=str(Path(request.source).expanduser().resolve()) if name == "folder" else name,
         practice_seed=request.practice_seed,
         data_fingerprint=context.dataset.fingerprint,
         split_fingerprint=split,
@@ -128,6 +141,8 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
     found = hardware.prepare(recipe.training)
+    if not found.gpus and recipe.members.gpus != 0 and nvidia.gpu_expected():
+        context.report(UNUSED_GPU)
     arrangement = arrange(context.request.executor, recipe, found.cores, len(found.gpus))
     crew.find_executor(arrangement.executor)
     if arrangement.executor == "serial":
