@@ -28,9 +28,11 @@ def average(runs: Sequence[Run]) -> Average:
     """Return the ensemble of several runs.
 
     It averages what each run stored: a row in doubt only in the mean of all is not predicted again.
-    Every checkpoint of every run counts the same. The validation rows are those that all runs
-    predict, so that a run with folds goes with one on a hold-out. Raises PipelineError if the runs
-    differ in data or classes, or if no run was validated on just those rows.
+    A run weighs as much as it has checkpoints. The validation rows are those that all runs predict,
+    so that a run with folds goes with one on a hold-out; there it has its full weight too, though
+    only a row's own fold speaks for it, which makes the validation score the lower one. Raises
+    PipelineError if the runs differ in data or classes, or if no run was validated on just those
+    rows.
     """
     _check_data(runs)
     validation, test = ([run.load_arrays(name) for run in runs] for name in ("validation", "test"))
@@ -59,8 +61,9 @@ def _base(runs: Sequence[Run], validation: Sequence[Arrays], rows: NDArray[np.in
             return run
     names = ", ".join(run.id for run in runs)
     raise PipelineError(
-        f"RUN names {names}, whose splits have {len(rows):,} validation rows in common; average "
-        "runs on one split, or runs with folds and those on one split"
+        f"RUN names {names}, which have {len(rows):,} validation rows in common; average runs on "
+        "one split, or runs with folds and those on one split; where all members of a fold failed, "
+        'train that run to its end (SET="members.required=<all>")'
     )
 
 

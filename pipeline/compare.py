@@ -6,7 +6,7 @@ rows that both were judged on. The figures come from the stored probabilities, n
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, islice, product
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,7 @@ def compare(runs: Sequence[Run], uploads: Sequence[Upload], submissions: Path) -
         groups=[
             _group(split, judged, _Scores(uploads, submissions)) for split, judged in ranked.items()
         ],
-        pairs=_pairs([judged[0] for judged in ranked.values()]),
+        pairs=_pairs(list(ranked.values())),
         unscored=[run for run in runs if not run.has_probabilities()],
     )
 
@@ -148,13 +148,13 @@ def _group(split: str, judged: Sequence[_Judged], found: _Scores) -> Group:
     return Group(source=_source(judged[0].run), split=split, rows=rows)
 
 
-def _pairs(best: Sequence[_Judged]) -> list[Pair]:
+def _pairs(ranked: Sequence[Sequence[_Judged]]) -> list[Pair]:
     """Pair the best runs of all splits, two by two, where they share data and rows."""
     pairs = []
-    for first, second in combinations(best, 2):
-        of_first, of_second = _shared(first, second)
-        data = {one.run.record.data_fingerprint for one in (first, second)}
-        if len(data) == 1 and len(of_first):
+    for groups in combinations(ranked, 2):
+        comparable = (pair for pair in product(*groups) if _independent(*pair))
+        for first, second in islice(comparable, 1):
+            of_first, of_second = _shared(first, second)
             test = scores.mcnemar_exact(of_first, of_second)
             pairs.append(
                 Pair(
@@ -169,6 +169,14 @@ def _pairs(best: Sequence[_Judged]) -> list[Pair]:
                 )
             )
     return pairs
+
+
+def _independent(first: _Judged, second: _Judged) -> bool:
+    """Say whether two runs share data and rows, and no run: an ensemble is not to meet its part."""
+    ours, theirs = first.run.record, second.run.record
+    same_data = ours.data_fingerprint == theirs.data_fingerprint
+    kin = {ours.id, *ours.parents} & {theirs.id, *theirs.parents}
+    return same_data and not kin and len(np.intersect1d(first.rows, second.rows)) > 0
 
 
 def _shared(first: _Judged, second: _Judged) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -1,7 +1,8 @@
 """A real Ray cluster of a head and workers on 127.0.0.1, whose machines can be killed.
 
 `python -m tests.ray_cluster` prints its address; a process number on stdin kills the worker, with
-everything that runs on it, of which that process is a task. It ends with its stdin.
+everything that runs on it, of which that process is a task. It ends with its stdin. Who connects
+needs the token in ~/.ray/auth_token.
 """
 
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 # Read when Ray is imported: nothing listens on another address, and nothing is reported.
 os.environ.update(
-    RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled"
+    RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token"
 )
 
 import ray.cluster_utils

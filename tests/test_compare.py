@@ -140,6 +140,8 @@ def test_the_best_of_each_split_are_paired_on_the_rows_that_both_predict(make: M
     keep(part, 0, 200)
     make("worse", wrong=list(range(20)))
     make("of other data", wrong=[], split_fingerprint="u" * 64, data_fingerprint="x" * 64)
+    both = make("both", wrong=[], split_fingerprint="t" * 64, parents=["folds", "part"])
+    keep(both, 0, 200)
     result = compared(folds.folder.parent, [])
     (pair,) = result.pairs
     assert {pair.first, pair.second} == {"folds", "part"}
@@ -208,7 +210,7 @@ def test_two_hold_outs_are_not_averaged(make: Make) -> None:
     one, other = make("one", wrong=[]), make("other", wrong=[], split_fingerprint="t" * 64)
     keep(one, 0, 200)
     keep(other, 150, 350)
-    with pytest.raises(PipelineError, match="one, other, whose splits have 50 validation rows in"):
+    with pytest.raises(PipelineError, match="one, other, which have 50 validation rows in common"):
         averaging.average([one, other])
 
 

@@ -90,3 +90,11 @@ def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: s
     optimizer = compile_network(network, settings.training, rate, xla=False).optimizer
     assert type(optimizer).__name__ == expected
     assert float(optimizer.learning_rate) == pytest.approx(settings.training.learning_rate)
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_xla_compiles_only_what_it_knows(possible: bool) -> None:
+    settings = recipe.load("mlp_50").training
+    network = networks.build("mlp_50")
+    network.layers[0].supports_jit = possible
+    assert compile_network(network, settings, 1e-3, xla=True).jit_compile is possible

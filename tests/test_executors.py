@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -168,13 +169,20 @@ def test_ctrl_c_ends_driver_and_workers_and_loses_no_epoch(
     record = running.record()
     assert record["status"] == "interrupted"
     assert "running" not in {one["status"] for one in record["members"]}
+    with ensemble(tmp_path, small_digits, "processes") as again:
+        assert "going on after epoch" in again.finish()
 
 
 @contextmanager
-def ray_cluster() -> Iterator[subprocess.Popen[str]]:
+def ray_cluster(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A cluster that lets in who has the token, which lies in the folder `home`."""
+    token = home / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text(secrets.token_hex(32))
     with subprocess.Popen(
         [sys.executable, "-m", "tests.ray_cluster"],
         cwd=REPOSITORY,
+        env={**os.environ, "HOME": str(home)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -190,19 +198,17 @@ def ray_cluster() -> Iterator[subprocess.Popen[str]]:
 def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
-    with ray_cluster() as cluster:
+    root, home = tmp_path / "ray", tmp_path / "home"
+    with ray_cluster(home) as cluster:
         assert cluster.stdin
         assert cluster.stdout
         address = cluster.stdout.readline().split()[1]
-        root = tmp_path / "ray"
-        with ensemble(
-            root,
-            small_digits,
-            "ray",
-            RAY_ADDRESS=address,
-            RAY_AUTH_MODE="disabled",
-            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-        ) as running:
+        reach = {"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        without = str(tmp_path / "nobody")
+        with ensemble(tmp_path, small_digits, "ray", 0, HOME=without, **reach) as refused:
+            refused.process.wait(timeout=120)
+            assert "where no Ray cluster can be used" in refused.errors()
+        with ensemble(root, small_digits, "ray", 0, HOME=str(home), **reach) as running:
             line = running.until(r"member \d/3  epoch  3/")
             index = int(line.split("/")[0].removeprefix("member ")) - 1
             victim = running.record()["members"][index]

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline import hardware, nvidia, recipe
+from pipeline.stages.context import Context, Request
+from pipeline.stages.train import train
 from tests.commands import plain_environment
 
 FLAGS = "processor : 0\nflags : fpu avx2 {}\nprocessor : 1\nflags : fpu avx2 {}\n"
@@ -133,3 +135,13 @@ def test_threads_and_determinism_are_settled_before_tensorflow_starts(
         text=True,
     )
     assert done.stdout == expected, done.stderr
+
+
+def test_a_gpu_that_tensorflow_cannot_use_is_told(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=1")
+    monkeypatch.setattr(nvidia, "gpu_expected", lambda: True)
+    lines: list[str] = []
+    train(Context(tmp_path, Request(settings, str(small_digits)), lines.append))
+    assert sum(line.startswith("this machine has an NVIDIA GPU, but") for line in lines) == 1

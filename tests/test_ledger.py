@@ -55,8 +55,10 @@ def test_an_error_does_not_hide_an_earlier_success(ledger: Ledger) -> None:
 
 def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from pipeline.ledger import Ledger\n"
-        "with Ledger(Path(sys.argv[1])).submitting(print): print('in', flush=True)"
+        "import sys; from functools import partial; from pathlib import Path\n"
+        "from pipeline.ledger import Ledger\n"
+        "told = partial(print, flush=True)\n"
+        "with Ledger(Path(sys.argv[1])).submitting(told): told('in')"
     )
     path = tmp_path / "submissions" / "ledger.csv"
     command = [sys.executable, "-c", code, str(path)]
@@ -64,10 +66,11 @@ def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> N
         other = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
         )
+        assert other.stdout
+        assert other.stdout.readline() == "waiting for another submission to end\n"
         with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(timeout=2)
-    told, _ = other.communicate(timeout=10)
-    assert told.splitlines() == ["waiting for another submission to end", "in"]
+            other.wait(timeout=0.5)
+    assert other.communicate(timeout=10)[0] == "in\n"
 
 
 def test_a_damaged_ledger_is_named(ledger: Ledger, tmp_path: Path) -> None:

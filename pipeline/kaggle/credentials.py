@@ -68,8 +68,8 @@ def _sendable(token: str, form: str) -> str:
     """Return `form`. Raises PipelineError for characters that a token in a header cannot have."""
     if not re.fullmatch(r"[!-~]+", token):
         raise PipelineError(
-            f"{form} holds a space, a line break or a character that no token has; often it is a "
-            "line break at its end: set it again without"
+            f"{form} holds a space, a line break or a character that no token has; it must be the "
+            "token alone, without a line break at its end"
         )
     return form
 

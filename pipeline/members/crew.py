@@ -93,7 +93,7 @@ def _check_success(run: Run, recipe: Recipe, report: Report) -> None:
         return
     reasons = "; ".join(f"member {one.index + 1}: {one.reason}" for one in failed)
     if len(members) == 1:
-        raise PipelineError(failed[0].reason)
+        raise PipelineError(f"run {run.id}: {failed[0].reason}")
     if len(members) - len(failed) < needed:
         raise PipelineError(
             f"run {run.id}: {len(failed)} of {len(members)} members failed, and "

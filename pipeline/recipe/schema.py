@@ -117,7 +117,7 @@ class TrainingSettings(Section):
     xla: Literal["auto", "on", "off"] = Field(
         "auto",
         description="auto: on with a GPU, off on a CPU, where it measured slower; never with "
-        "`deterministic`, nor for LSTM layers",
+        "`deterministic`, nor for LSTM layers on a GPU",
     )
     deterministic: bool = Field(
         False,

@@ -49,10 +49,15 @@ def train(context: Context) -> Run:
 def _find(context: Context, identity: str) -> Run | None:
     """Return the newest run of an identity, a finished one if there is one.
 
-    With `FORCE` a finished one does not count; one that is not done is still gone on with.
+    With `FORCE` a finished one does not count, nor one in which a member has no tries left; else
+    one that is not done is still gone on with.
     """
-    finished = [] if context.request.force else context.store.with_identity(identity)
-    found = finished or context.store.with_identity(identity, done=False)
+    begun = context.store.with_identity(identity, done=False)
+    if not context.request.force:
+        found = context.store.with_identity(identity) or begun
+    else:
+        retries = context.request.recipe.members.retries
+        found = [run for run in begun if all(one.draw <= retries for one in run.record.members)]
     return found[0] if found else None
 
 
@@ -141,9 +146,9 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
     found = hardware.prepare(recipe.training)
-    if not found.gpus and recipe.members.gpus != 0 and nvidia.gpu_expected():
-        context.report(UNUSED_GPU)
     arrangement = arrange(context.request.executor, recipe, found.cores, len(found.gpus))
+    if not found.gpus and arrangement.executor != "ray" and nvidia.gpu_expected():
+        context.report(UNUSED_GPU)
     crew.find_executor(arrangement.executor)
     if arrangement.executor == "serial":
         found = hardware.prepare(recipe.training, arrangement.threads)

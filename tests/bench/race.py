@@ -5,8 +5,8 @@ each seed on the default split, the sides in turn. What is trained already, in r
 not trained again, so that a race of hours can be ended and gone on with: look at when each was
 measured. The time is the sum of the epochs' up to the first that reaches the target, each with its
 validation, ours with writing the checkpoint. Beside it stands what it were if every epoch took as
-long as the side's fastest: tf.data's autotuner holds up peers' epochs, and other work on the
-machine any.
+long as the fastest of its training: tf.data's autotuner holds up peers' epochs, and other work on
+the machine any.
 """
 
 import argparse

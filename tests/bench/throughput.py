@@ -2,16 +2,18 @@
 
 Ours trains two members side by side, each with half of the cores; the peers' plain Keras has all
 cores, and is also run twice at the same time, each with half. The time is that of the epochs with
-their validation on a seventh or a tenth of the rows, ours with writing the checkpoints.
+their validation on a seventh or a tenth of the rows, ours with writing the checkpoints, though not
+the file from which an interrupted run goes on.
 """
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import joblib
 
 from tests.bench.commands import (
     images_per_second,
@@ -87,7 +89,7 @@ def _measure(claim: str, sides: Mapping[str, Rate], peers: Peers) -> Result:
 
 def _peers(peer: str, digits: Path, count: int, autotuner: bool = True) -> float:
     held_out = HELD_OUT if peer == "notebook" else 0.1
-    threads = max(1, (os.cpu_count() or 1) // count) if count > 1 else None
+    threads = max(1, joblib.cpu_count() // count) if count > 1 else None
     with TemporaryDirectory() as name, ThreadPoolExecutor(count) as pool:
         folders = [Path(name) / str(one) for one in range(count)]
         train = partial(

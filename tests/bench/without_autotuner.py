@@ -1,7 +1,7 @@
 """A reference peer with tf.data's autotuner off: how much of its time is waiting for that.
 
-Takes the arguments of tests.bench.peer. Keras has no setting for it, so every dataset that it makes
-is given the option.
+Takes the arguments of tests.bench.peer. Keras 3.15 has no setting for it, but for generators that
+it takes batches from with several workers, so every dataset that it makes is given the option.
 """
 
 from collections.abc import Callable
