@@ -46,9 +46,6 @@ class KeptCheckpoints(keras.callbacks.ModelCheckpoint):
     there and merely warns for an unknown `monitor`.
     """
 
-    async_safe = True
-    """Keras need not wait at the end of a step: only epochs are saved."""
-
     def __init__(self, folder: Path, plain: keras.Model, settings: CheckpointSettings) -> None:
         self.kept: list[Checkpoint] = []
         self._replaced: list[Checkpoint] = []
@@ -263,13 +260,9 @@ class ProgressReport(keras.callbacks.Callback):
         """Note the epoch that the steps belong to."""
         self._epoch = epoch + 1
 
-    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Tell of the steps before this one.
-
-        A callback that looks at the end of a step has Keras wait for its loss: on a GPU every
-        step would be waited for.
-        """
-        self._watcher.stepped(self._epoch, batch)
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Tell of one more step."""
+        self._watcher.stepped(self._epoch, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Tell that the epoch is saved."""

@@ -180,7 +180,8 @@ def test_a_rate_that_lets_every_member_diverge_ends_the_run(
 def test_the_only_member_says_itself_why_it_failed(small_digits: Path, tmp_path: Path) -> None:
     settings = "training.epochs=2 training.learning_rate=1e30"
     telling = Telling()
-    with pytest.raises(PipelineError, match=r"^loss became (nan|inf) in epoch 1.*learning_rate"):
+    told = r"^run mlp_50-s0-\w+: loss became (nan|inf) in epoch 1.*learning_rate"
+    with pytest.raises(PipelineError, match=told):
         train(context(tmp_path, small_digits, settings, telling=telling))
     assert "training: trying again" in telling.lines
 

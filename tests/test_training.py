@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -201,21 +200,3 @@ def test_ctrl_c_leaves_the_epochs_so_far(rows: Digits, validation: Digits, tmp_p
         train_member(settings, rows, validation, tmp_path, hardware(), watching)
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.keras")}
     assert {one.file for one in watching.members[-1].checkpoints} <= files
-
-
-def test_no_step_is_waited_for(
-    rows: Digits, validation: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Keras waits for every step's loss if any callback looks at it: on a GPU, time lost."""
-    given: list[keras.callbacks.Callback] = []
-    original = keras.Model.fit
-
-    def fit(self: keras.Model, *arguments: Any, **named: Any) -> object:
-        given.extend(named["callbacks"])
-        return original(self, *arguments, **named)
-
-    monkeypatch.setattr(keras.Model, "fit", fit)
-    settings = recipe.load("mlp_50", "training.epochs=1")
-    train_member(settings, rows, validation, tmp_path, hardware(settings), Watching())
-    assert any(isinstance(one, KeptCheckpoints) for one in given)
-    assert keras.callbacks.CallbackList(given)._async_train
