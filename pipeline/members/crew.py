@@ -15,7 +15,7 @@ from pipeline.members.recorder import Recorder
 from pipeline.plan import Arrangement
 from pipeline.progress import Report, RunProgress
 from pipeline.recipe import Recipe
-from pipeline.runs import RESUME_FILE, Run
+from pipeline.runs import RESUME_FILE, Member, Run
 from pipeline.split import Split
 
 if TYPE_CHECKING:
@@ -23,6 +23,43 @@ if TYPE_CHECKING:
 
 MODULES = {"serial": "serial", "processes": "processes", "ray": "ray_tasks"}
 """The module that each executor is in."""
+
+
+class Crew:
+    """The members of a run as tasks: those that are to be trained, and those to be tried again.
+
+    Each draw of first weights has one try, and each member as many other ones as the recipe's
+    `members.retries`, in whichever command: a run that was interrupted ends as one that was not.
+    """
+
+    def __init__(
+        self, run: Run, recipe: Recipe, splits: Sequence[Split], threads: int | None
+    ) -> None:
+        self._run = run
+        self._recipe = recipe
+        self._splits = splits
+        self._threads = threads
+        self._failures = Counter[int]()
+
+    def todo(self) -> list[Member]:
+        """Return the members that are not done and have a try left."""
+        return [
+            one
+            for one in self._run.record.members
+            if one.status != "done" and one.draw <= self._recipe.members.retries
+        ]
+
+    def task(self, index: int) -> Task:
+        """Return the task of a member as it is now."""
+        member = self._run.record.members[index]
+        return Task(self._recipe, member, self._splits[member.fold], self._threads)
+
+    def has_another_try(self, failed: Failed) -> bool:
+        """Count a failure, and say whether the member is to be tried again."""
+        retries = self._recipe.members.retries
+        self._failures[failed.index] += not failed.diverged
+        draw = self._run.record.members[failed.index].draw
+        return draw <= retries and self._failures[failed.index] <= retries
 
 
 def train_members(
@@ -40,38 +77,33 @@ def train_members(
     fold and validates on those in it. One that fails is tried again as often as the recipe says.
     Raises PipelineError if in the end fewer members have succeeded than the recipe requires.
     """
-    executor, retries = find_executor(arrangement.executor), recipe.members.retries
-    for member in run.record.members:
-        if member.status == "done":
-            # It stays where a process was killed at the very end.
-            (run.member_folder(member.index) / RESUME_FILE).unlink(missing_ok=True)
-    todo = [one for one in run.record.members if one.status != "done" and one.draw <= retries]
-    done, failures = {member.index: member.epochs for member in todo}, Counter[int]()
-
-    def task(index: int) -> Task:
-        member = run.record.members[index]
-        return Task(recipe, member, splits[member.fold], arrangement.threads)
-
-    with RunProgress(report, len(run.record.members), recipe.training.epochs, done) as progress:
+    executor = find_executor(arrangement.executor)
+    _remove_resume_files(run)
+    crew = Crew(run, recipe, splits, arrangement.threads)
+    todo, members = crew.todo(), run.record.members
+    done = {member.index: member.epochs for member in todo}
+    with RunProgress(report, len(members), recipe.training.epochs, done) as progress:
         recorder = Recorder(run, progress, report)
 
         def again(failed: Failed) -> Task | None:
-            # Each draw of first weights has one try, in whichever command: a run that was
-            # interrupted ends as one that was not.
-            failures[failed.index] += not failed.diverged
-            draw = run.record.members[failed.index].draw
-            if draw > retries or failures[failed.index] > retries:
+            if not crew.has_another_try(failed):
                 return None
             recorder.begin_again([failed.index])
             report(f"{progress.name(failed.index) or 'training'}: trying again")
-            return task(failed.index)
+            return crew.task(failed.index)
 
         recorder.begin_again([member.index for member in todo])
-        tasks = [task(member.index) for member in todo]
+        tasks, hear = [crew.task(member.index) for member in todo], recorder.hear
         if tasks:
-            hear = recorder.hear
             executor(Work(tasks, labelled, run.member_folder, arrangement, found, hear, again))
     _check_success(run, recipe, report)
+
+
+def _remove_resume_files(run: Run) -> None:
+    """Delete those of members that are done, which stay where a process dies at the very end."""
+    for member in run.record.members:
+        if member.status == "done":
+            (run.member_folder(member.index) / RESUME_FILE).unlink(missing_ok=True)
 
 
 def find_executor(name: str) -> Callable[[Work], None]:
