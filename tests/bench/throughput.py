@@ -3,7 +3,7 @@
 Ours trains two members side by side, each with half of the cores; the peers' plain Keras has all
 cores, and is also run twice at the same time, each with half. The time is that of the epochs with
 their validation on a seventh or a tenth of the rows, ours with writing the checkpoints, though not
-the file from which an interrupted run goes on.
+the file from which an interrupted run goes on (0.1 to 0.3 % of a full run of bn_cnn or fast).
 """
 
 from collections.abc import Mapping
