@@ -40,6 +40,14 @@ def test_the_time_to_a_target_ends_with_its_first_epoch() -> None:
     assert math.isinf(race.seconds_at_best(0.996, history))
 
 
+def test_an_epoch_that_is_not_kept_wins_no_race() -> None:
+    assert race.keeps_last_epoch_alone("fast")
+    assert not race.keeps_last_epoch_alone("notebook")
+    lost = race.last_epoch_alone(_history(0.97, 0.996, 0.991))
+    assert race.seconds_to(0.99, lost) == 90
+    assert math.isinf(race.seconds_to(0.995, lost))
+
+
 def test_the_rate_of_two_processes_counts_the_time_of_both(tmp_path: Path) -> None:
     for folder, ended in (("first", 1_000.0), ("second", 1_030.0)):
         path = tmp_path / folder / "history.csv"
@@ -65,5 +73,5 @@ def test_a_race_that_nobody_wins_has_no_ratio() -> None:
 
 def test_the_table_of_cost_curves_has_medians_and_dashes() -> None:
     seeds = [_history(0.98, 0.992), _history(0.991, 0.993), _history(0.97, 0.9925)]
-    *_, row = table({"fast": seeds}).splitlines()
+    *_, row = table({"fast": seeds}, []).splitlines()
     assert row == "| fast | 0.5 | 1.0 | - | - | 0.99250 | 0.99250 | 1.0 | 3 |"

@@ -179,4 +179,5 @@ def _write(path: Path, results: dict[str, Result | str]) -> None:
     files.write_text(path, json.dumps(record, indent=2) + "\n")
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,9 +1,10 @@
 """Cost curves: validation accuracy against minutes of training, as a picture and as a table.
 
-`python -m tests.bench.curves notebook fast --digits data/practice --runs runs/<id> ...` draws what
-tests.bench.race has trained, the seeds of a side as lines of one colour, and each run named as a
-point: the wall time of its training and the accuracy of its ensemble. A run with folds validates on
-all labelled rows. The table has the sides alone, and medians of their seeds.
+`python -m tests.bench.curves notebook fast quick=runs/<id> --digits data/practice --runs runs/<id>`
+draws what tests.bench.race has trained, or every history.csv in a folder (a run's, or a peer's from
+tests.bench.peer), the trainings of a side as lines of one colour. Each of --runs is a point: the
+wall time of all its members' training and the accuracy of its ensemble; with folds it is validated
+on all labelled rows. The table has medians of a side's trainings.
 """
 
 import argparse
@@ -50,29 +51,43 @@ def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
     return figure
 
 
-def _histories(side: str, digits: Path) -> list[pd.DataFrame]:
-    paths = sorted(results(side, digits).glob("*.csv"))
+def _histories(side: str, folder: str, digits: Path) -> list[pd.DataFrame]:
+    if folder:
+        paths = sorted(Path(folder).rglob("history.csv"))
+        missing = f"{folder} holds no history.csv"
+    else:
+        paths = sorted(results(side, digits).glob("*.csv"))
+        missing = f"{side} was not trained yet; run tests.bench.race {side} first"
     if not paths:
-        raise SystemExit(f"error: {side} was not trained yet; run tests.bench.race {side} first")
+        raise SystemExit(f"error: {missing}")
     return [pd.read_csv(path) for path in paths]
 
 
 def _point(axes: Axes, run: Run) -> None:
+    minutes, accuracy = _end(run)
+    axes.plot(minutes, 1 - accuracy, "k*", markersize=12, label=_name(run))
+
+
+def _name(run: Run) -> str:
+    return f"{run.record.recipe_name}, all members"
+
+
+def _end(run: Run) -> tuple[float, float]:
+    """Return the minutes of a run's training and its ensemble's validation accuracy."""
     scores = run.record.scores
     if scores is None:
         raise SystemExit(f"error: {run.id} has no scores yet; make ensemble RUN={run.id}")
-    minutes = run.record.timings["training_seconds"] / 60
-    error = 1 - scores.validation_accuracy
-    axes.plot(minutes, error, "k*", markersize=12, label=f"{run.record.recipe_name}, all members")
+    return run.record.timings["training_seconds"] / 60, scores.validation_accuracy
 
 
-def table(histories: dict[str, list[pd.DataFrame]]) -> str:
+def table(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> str:
     """Return, as Markdown, the median minutes to each milestone and to the end of training.
 
-    The accuracies are medians of the seeds' best and last epochs. A median is a dash where half of
-    the seeds or more never reached the milestone.
+    The accuracies are medians of the best and last epochs of a side's trainings. A median is a dash
+    where half of them or more never reached the milestone. The runs come last, with the accuracy of
+    their ensembles.
     """
-    ends = ["best epoch", "last", "minutes", "seeds"]
+    ends = ["best epoch", "last", "minutes", "trainings"]
     header = ["", *(f"{milestone:.1%}" for milestone in MILESTONES), *ends]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for side, seeds in histories.items():
@@ -86,21 +101,28 @@ def table(histories: dict[str, list[pd.DataFrame]]) -> str:
         total = statistics.median(history["seconds"].sum() for history in seeds) / 60
         figures = [f"{best:.5f}", f"{last:.5f}", f"{total:.1f}", str(len(seeds))]
         lines.append([side, *reached, *figures])
+    for run in runs:
+        total, accuracy = _end(run)
+        dashes = ["-"] * (len(MILESTONES) + 1)
+        lines.append([_name(run), *dashes, f"{accuracy:.5f}", f"{total:.1f}", "1"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     """Write the picture and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sides", nargs="+", help="recipes, or notebook and fifteen; at most six")
+    parser.add_argument(
+        "sides", nargs="+", help="what tests.bench.race trained, or name=folder; at most six"
+    )
     parser.add_argument("--digits", type=Path, required=True)
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs")
     parser.add_argument("--output", type=Path, default=Path("tests/bench/cost_curves.png"))
     asked = parser.parse_args()
-    histories = {side: _histories(side, asked.digits) for side in asked.sides}
+    sides = dict(side.partition("=")[::2] for side in asked.sides)
+    histories = {side: _histories(side, folder, asked.digits) for side, folder in sides.items()}
     runs = [RunStore(folder.parent).find(folder.name) for folder in asked.runs]
     draw(histories, runs).savefig(asked.output, dpi=120)
-    print(f"{table(histories)}\nwrote {asked.output}")
+    print(f"{table(histories, runs)}\nwrote {asked.output}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Images a second in training, augmentation included: peers and recipes, a command each.
 
 Ours trains two members side by side, each with half of the cores; the peers' plain Keras has all
-cores, and is also run twice at the same time, each with half. The time is that of the epochs with
-their validation on a seventh or a tenth of the rows, ours with writing the checkpoints, though not
-the file from which an interrupted run goes on (0.1 to 0.3 % of a full run of bn_cnn or fast).
+cores, and is also run twice at the same time, each with half. The notebook's is also run without
+tf.data's autotuner (without_autotuner.py), whose waits plain Keras has and ours has not. The time
+is that of the epochs with their validation on a seventh or a tenth of the rows, ours with writing
+the checkpoints, though not the file from which an interrupted run goes on (0.1 to 0.3 % of a full
+run of bn_cnn or fast).
 """
 
 from collections.abc import Mapping
@@ -29,7 +31,7 @@ HELD_OUT = 0.15
 MEMBERS = 2
 
 NOTEBOOK, PAIR = "the notebook's loop in plain Keras", "two of them side by side"
-UNTUNED = "the same, tf.data's autotuner off"
+UNTUNED, UNTUNED_PAIR = (f"{one}, autotuner off" for one in ("the notebook's loop", "two of them"))
 FLOAT32, AUTOMATIC = "bn_cnn, float32, two members", "bn_cnn, two members"
 
 
@@ -42,15 +44,14 @@ def throughput() -> Result:
             NOTEBOOK: partial(_peers, "notebook", digits, 1),
             UNTUNED: partial(_peers, "notebook", digits, 1, autotuner=False),
             PAIR: partial(_peers, "notebook", digits, MEMBERS),
+            UNTUNED_PAIR: partial(_peers, "notebook", digits, MEMBERS, autotuner=False),
             FLOAT32: partial(_ours, "bn_cnn", "training.precision=float32", digits),
             AUTOMATIC: partial(_ours, "bn_cnn", "", digits),
         }
-        against = (NOTEBOOK, UNTUNED, PAIR)
+        against = (NOTEBOOK, UNTUNED, PAIR, UNTUNED_PAIR)
         peers = {
-            UNTUNED: (NOTEBOOK,),
-            PAIR: (NOTEBOOK,),
-            FLOAT32: against,
-            AUTOMATIC: against,
+            **dict.fromkeys(against[1:], (NOTEBOOK,)),
+            **dict.fromkeys((FLOAT32, AUTOMATIC), against),
         }
         claim = "training of the default network"
         return _measure(claim, sides, peers)
