@@ -90,7 +90,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all el
 FIXES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
     **dict.fromkeys(
-        (errno.EACCES, errno.EPERM, errno.EROFS), "give yourself the right to write there"
+        (errno.EACCES, errno.EPERM, errno.EROFS), "give yourself the right to read and write there"
     ),
 }
 """What helps against the operating system's errors, by their number."""
@@ -219,8 +219,7 @@ def compare_command(as_json: Json = False) -> None:
         # SciPy and scikit-learn take seconds to import; other commands need not wait for them.
         from pipeline import compare, compare_table
 
-        uploads, submissions = _ledger().uploads(), Path() / "submissions"
-        comparison = compare.compare(_store().all(), uploads, submissions)
+        comparison = compare.compare(_store().all(), _ledger().uploads())
         if as_json:
             _print_json(comparison.as_json())
         else:

@@ -4,18 +4,17 @@ Runs are ranked on the rows of one split only; the best ones of different splits
 rows that both were judged on. The figures come from the stored probabilities, not from the records.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice, product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import scores
-from pipeline.files import sha256
+from pipeline import scores, submission
 from pipeline.ledger import Upload
-from pipeline.runs import Run
+from pipeline.runs import Record, Run
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,10 @@ class Row:
     """One run of a comparison.
 
     Accuracies and scores are shares in [0, 1], `low` and `high` the Wilson 95 % interval, log
-    loss in nats. Against the best run of the split: `p_value` of the exact McNemar test, and the
-    rows that only this run, and only the best, gets right; None for the best itself.
+    loss in nats. `one_fold_a_row` says that a run with folds was averaged with one on a hold-out,
+    so that less of the ensemble speaks on validation rows than on test rows. Against the best run
+    of the split: `p_value` of the exact McNemar test, and the rows that only this run, and only the
+    best, gets right; None for the best itself.
     """
 
     run: str
@@ -39,6 +40,7 @@ class Row:
     high: float
     validation_rows: int
     log_loss: float
+    one_fold_a_row: bool
     p_value: float | None
     only_this_right: int | None
     only_best_right: int | None
@@ -92,11 +94,11 @@ class Comparison:
         }
 
 
-def compare(runs: Sequence[Run], uploads: Sequence[Upload], submissions: Path) -> Comparison:
+def compare(runs: Sequence[Run], uploads: Sequence[Upload]) -> Comparison:
     """Group scored runs by split and rank each group by validation accuracy, then log loss.
 
-    `runs` are oldest first; the folder `submissions` holds their CSVs, by which their scores are
-    found. Raises PipelineError where a run's probabilities cannot be read.
+    `runs` are oldest first. A score is that of the CSV which a run's stored probabilities make.
+    Raises PipelineError where they cannot be read.
     """
     groups: dict[str, list[_Judged]] = {}
     for run in reversed(runs):
@@ -104,9 +106,7 @@ def compare(runs: Sequence[Run], uploads: Sequence[Upload], submissions: Path) -
             groups.setdefault(run.record.split_fingerprint, []).append(_judge(run))
     ranked = {split: _ranked(judged) for split, judged in groups.items()}
     return Comparison(
-        groups=[
-            _group(split, judged, _Scores(uploads, submissions)) for split, judged in ranked.items()
-        ],
+        groups=[_group(split, judged, uploads) for split, judged in ranked.items()],
         pairs=_pairs(list(ranked.values())),
         unscored=[run for run in runs if not run.has_probabilities()],
     )
@@ -120,31 +120,23 @@ class _Judged:
     log_loss: float
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """Where the competition's scores are found: the ledger's rows, and the folder of the CSVs."""
-
-    uploads: Sequence[Upload]
-    submissions: Path
-
-    def of(self, run: Run) -> Upload | None:
-        """Return the newest scored upload of a run, or of another run's identical CSV."""
-        csv = self.submissions / f"{run.id}.csv"
-        checksum = sha256(csv) if csv.is_file() else ""
-        scored = [
-            one
-            for one in self.uploads
-            if (one.run == run.id or one.sha256 == checksum) and one.public_score is not None
-        ]
-        return scored[-1] if scored else None
-
-
 def _ranked(judged: Sequence[_Judged]) -> list[_Judged]:
     return sorted(judged, key=lambda one: (-float(one.correct.mean()), one.log_loss))
 
 
-def _group(split: str, judged: Sequence[_Judged], found: _Scores) -> Group:
-    rows = [_row(one, judged[0], found.of(one.run)) for one in judged]
+def _scored_upload(run: Run, uploads: Sequence[Upload]) -> Upload | None:
+    """Return the newest scored upload of the CSV that the run would write now.
+
+    Not that of an earlier CSV of the run, which may have been trained on since.
+    """
+    labels = run.load_arrays("test")["probabilities"].argmax(axis=1)
+    checksum = hashlib.sha256(submission.content(labels)).hexdigest()
+    scored = [one for one in uploads if one.sha256 == checksum and one.public_score is not None]
+    return scored[-1] if scored else None
+
+
+def _group(split: str, judged: Sequence[_Judged], uploads: Sequence[Upload]) -> Group:
+    rows = [_row(one, judged[0], _scored_upload(one.run, uploads)) for one in judged]
     return Group(source=_source(judged[0].run), split=split, rows=rows)
 
 
@@ -223,6 +215,7 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
         high=interval.high,
         validation_rows=rows,
         log_loss=one.log_loss,
+        one_fold_a_row=_one_fold_a_row(record),
         p_value=test.p_value if test else None,
         only_this_right=test.only_a if test else None,
         only_best_right=test.only_b if test else None,
@@ -231,6 +224,11 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
         private_score=upload.private_score if upload else None,
         minutes=sum(record.timings.values()) / 60,
     )
+
+
+def _one_fold_a_row(record: Record) -> bool:
+    folds = record.recipe.get("members", {}).get("folds", 0)
+    return not folds and any(member.fold for member in record.members)
 
 
 def _test_accuracy(run: Run) -> float | None:

@@ -39,7 +39,7 @@ def table(group: Group) -> Table:
             ", ".join(map(str, row.seeds)),
             str(row.members),
             str(row.epochs),
-            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_fewer(row, size)}",
+            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_notes(row, size)}",
             f"{row.log_loss:.5f}",
             _verdict(row),
             "" if score is None else f"{score:.5f}",
@@ -48,9 +48,10 @@ def table(group: Group) -> Table:
     return made
 
 
-def _fewer(row: Row, size: int) -> str:
-    """Return on how many rows a run was judged, where a fold failed and it is fewer than others."""
-    return "" if row.validation_rows == size else f" on {row.validation_rows:,} rows"
+def _notes(row: Row, size: int) -> str:
+    """Return on how many rows a run was judged, where a fold failed; and if too low a share."""
+    fewer = "" if row.validation_rows == size else f" on {row.validation_rows:,} rows"
+    return f"{fewer} *" if row.one_fold_a_row else fewer
 
 
 def _verdict(row: Row) -> str:
@@ -60,7 +61,13 @@ def _verdict(row: Row) -> str:
 
 
 PAIRS_EXPLAINED = (
-    "A run with folds stands there with a row's own fold alone; its CSV is the mean of all."
+    "A run with folds stands there with one fold a row, that which was not trained on it; its CSV "
+    "has the mean of all."
+)
+
+ONE_FOLD_EXPLAINED = (
+    "*: too low, and its p with it. Each validation row is predicted by one fold alone, as the "
+    "others were trained on it; the CSV has the mean of all."
 )
 
 EXPLANATION = (
@@ -86,6 +93,8 @@ def show(comparison: Comparison) -> None:
     console = Console(width=None if sys.stdout.isatty() else 160)
     for group in comparison.groups:
         console.print(table(group))
+    if any(row.one_fold_a_row for group in comparison.groups for row in group.rows):
+        console.print(ONE_FOLD_EXPLAINED)
     if comparison.pairs:
         console.print("the best of each split, two by two:")
     for pair in comparison.pairs:

@@ -27,11 +27,16 @@ def write(path: Path, labels: NDArray[np.integer]) -> None:
     outside = labels[(labels < 0) | (labels > 9)]
     if len(outside):
         raise PipelineError(f"{path}: a label is {outside[0]}; 0 to 9 are allowed")
-    lines = [f"{number},{label}\n" for number, label in enumerate(labels.tolist(), start=1)]
     with files.replacing(path) as temporary:
-        temporary.write_text(",".join(COLUMNS) + "\n" + "".join(lines), encoding="utf-8")
+        temporary.write_bytes(content(labels))
         if not np.array_equal(check(temporary, rows=len(labels)), labels):
             raise PipelineError(f"{path}: reads back other labels than were written; try again")
+
+
+def content(labels: NDArray[np.integer]) -> bytes:
+    """Return a submission of `labels`, integers [n] in 0..9, as the bytes of its file."""
+    lines = [f"{number},{label}\n" for number, label in enumerate(labels.tolist(), start=1)]
+    return (",".join(COLUMNS) + "\n" + "".join(lines)).encode()
 
 
 def check(path: Path, rows: int = TEST_ROWS) -> NDArray[np.uint8]:

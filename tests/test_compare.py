@@ -1,5 +1,6 @@
 """Ensembles of runs and the comparison table, recomputed from the stored probabilities."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import averaging, compare, compare_table, files
+from pipeline import averaging, compare, compare_table, submission
 from pipeline.errors import PipelineError
 from pipeline.ledger import Upload
 from pipeline.runs import Checkpoint, Member, Run, RunStore, Scores
@@ -55,10 +56,12 @@ def make(tmp_path: Path) -> Make:
     return make_run
 
 
-def upload(run: str, public: float | None) -> Upload:
+def upload(wrong: list[int], public: float | None) -> Upload:
+    """An upload of the CSV that a run makes which has these rows wrong."""
+    labels = probabilities(wrong)[:20].argmax(axis=1)
     return Upload(
-        run=run,
-        sha256="0",
+        run="any",
+        sha256=hashlib.sha256(submission.content(labels)).hexdigest(),
         competition="practice",
         token="t",
         message="m",
@@ -68,14 +71,14 @@ def upload(run: str, public: float | None) -> Upload:
 
 
 def compared(runs: Path, uploads: list[Upload]) -> compare.Comparison:
-    """Compare all runs of a folder, whose CSVs lie beside it."""
-    return compare.compare(RunStore(runs).all(), uploads, runs.with_name("submissions"))
+    """Compare all runs of a folder."""
+    return compare.compare(RunStore(runs).all(), uploads)
 
 
 def test_the_table_agrees_with_a_recomputation(make: Make) -> None:
     make("worse", wrong=[0, 1, 2, 3, 4, 5, 6, 7, 8])
     make("best", wrong=[0, 10])
-    uploads = [upload("worse", 0.9), upload("worse", 0.95), upload("worse", None)]
+    uploads = [upload([*range(9)], score) for score in (0.9, 0.95, None)]
     result = compared(make("third", [0, 11]).folder.parent, uploads)
     (group,) = result.groups
     assert [row.run for row in group.rows][2] == "worse"
@@ -156,27 +159,41 @@ def test_the_best_of_each_split_are_paired_on_the_rows_that_both_predict(make: M
     assert result.as_json()["pairs"] == [asdict(pair)]
 
 
-def test_a_score_is_found_by_the_csv_too(make: Make) -> None:
+def test_a_score_is_that_of_the_csv_not_of_the_runs_name(make: Make) -> None:
     runs = make("first", wrong=[0]).folder.parent
-    again = make("again", wrong=[0])
-    make("without", wrong=[0])
-    csv = runs.with_name("submissions") / "again.csv"
-    csv.parent.mkdir()
-    csv.write_text("ImageId,Label\n1,0\n")
-    same = upload("first", 0.98).model_copy(update={"sha256": files.sha256(csv)})
-    (group,) = compared(runs, [same]).groups
+    make("again", wrong=[0])
+    make("trained on since", wrong=[1])
+    earlier = upload([2], 0.97).model_copy(update={"run": "trained on since"})
+    (group,) = compared(runs, [upload([0], 0.98), earlier]).groups
     shown = {row.run: row.public_score for row in group.rows}
-    assert shown == {"first": 0.98, again.id: 0.98, "without": None}
+    assert shown == {"first": 0.98, "again": 0.98, "trained on since": None}
 
 
 def test_what_is_printed(make: Make) -> None:
     store = RunStore(make("a-run", wrong=[0]).folder.parent)
     make("b-run", wrong=[1, 2])
-    (group,) = compared(store.folder, [upload("a-run", 0.99123)]).groups
+    (group,) = compared(store.folder, [upload([0], 0.99123)]).groups
     text = io.StringIO()
     Console(width=160, file=text).print(compare_table.table(group))
     for words in ("400 validation rows", "0.99750 [0.98598, 0.99956]", "0.99123", "1 (1:2)"):
         assert words in text.getvalue()
+
+
+def test_an_average_of_folds_and_a_hold_out_is_marked_as_too_low(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = make("folds", wrong=[0], recipe={"members": {"folds": 5}})
+    both = make("both", wrong=[0, 1], parents=["folds", "part"])
+    for run in (folds, both):
+        run.record.members.append(run.record.members[0].model_copy(update={"index": 1, "fold": 1}))
+        run.save()
+    result = compared(folds.folder.parent, [])
+    (group,) = result.groups
+    assert {row.run: row.one_fold_a_row for row in group.rows} == {"folds": False, "both": True}
+    compare_table.show(result)
+    printed = capsys.readouterr().out
+    assert printed.count("] *") == 1
+    assert "*: too low, and its p with it. Each validation row is predicted by one fold" in printed
 
 
 def test_the_average_weighs_checkpoints_not_runs(make: Make) -> None:
