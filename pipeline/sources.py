@@ -87,8 +87,19 @@ def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -
 
     `source` is "auto", "kaggle", "practice", "mnist" or a folder; "auto" means Kaggle where
     credentials are found, else practice. `practice_seed` picks the permutation of the practice
-    competition; each has its own folder. Raises PipelineError for any other word.
+    competition; each has its own folder. Raises PipelineError for any other word, and for a
+    permutation, other than the first, that would count for nothing.
     """
+    chosen = _choose(source, practice_seed, data_folder, report)
+    if practice_seed and not isinstance(chosen, PracticeCompetition):
+        raise PipelineError(
+            f"PRACTICE_SEED is {practice_seed}, but SOURCE={source} is not the practice "
+            "competition here; add SOURCE=practice, or leave out PRACTICE_SEED"
+        )
+    return chosen
+
+
+def _choose(source: str, practice_seed: int, data_folder: Path, report: Report) -> Competition:
     if source == "auto":
         return _automatic(practice_seed, data_folder, report)
     if source == "kaggle":

@@ -123,6 +123,18 @@ def test_a_lost_member_may_still_diverge_and_the_count_outlives_the_command(
     assert run.state() == "done"
 
 
+def test_a_run_that_is_done_stays_so_where_more_is_required_in_vain(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second_fails(monkeypatch, DivergedError("loss became nan"), times=9)
+    done = ensemble(context(tmp_path, small_digits, FOLDED.format(required=2)))
+    before = (done.folder / "run.json").read_text()
+    with pytest.raises(PipelineError, match=r"required is 3 \(member 2: loss became nan"):
+        train(context(tmp_path, small_digits, FOLDED.format(required=3)))
+    assert (done.folder / "run.json").read_text() == before
+    assert done.record.scores
+
+
 def test_the_others_go_on_without_a_member_that_fails_for_good(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

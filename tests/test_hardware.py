@@ -9,6 +9,11 @@ import pytest
 import tensorflow as tf
 
 from pipeline import hardware, nvidia, recipe
+from pipeline.digits import Digits
+from pipeline.members.messages import Finished, Message, Task
+from pipeline.members.worker import train_apart
+from pipeline.runs import Member
+from pipeline.split import hold_out
 from pipeline.stages.context import Context, Request
 from pipeline.stages.train import train
 from tests.commands import plain_environment
@@ -145,3 +150,26 @@ def test_a_gpu_that_tensorflow_cannot_use_is_told(
     lines: list[str] = []
     train(Context(tmp_path, Request(settings, str(small_digits)), lines.append))
     assert sum(line.startswith("this machine has an NVIDIA GPU, but") for line in lines) == 1
+
+
+def test_a_cluster_that_counts_for_nothing_is_told(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=1")
+    monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
+    lines: list[str] = []
+    train(Context(tmp_path, Request(settings, str(small_digits)), lines.append))
+    told = "RAY_ADDRESS counts for nothing here; EXECUTOR=ray trains on that cluster"
+    assert lines.count(told) == 1
+
+
+def test_a_member_without_gpus_trains_without_them_wherever_it_is(
+    labelled: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe.load("mlp_50", "training.epochs=1 members.gpus=0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    split = hold_out(labelled.labels, 0.25, 0, "d" * 64)
+    told: list[Message] = []
+    train_apart(Task(settings, Member(index=0, seed=0), split, None), labelled, told.append)
+    assert isinstance(told[-1], Finished)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

@@ -41,6 +41,11 @@ class Crew:
         self._threads = threads
         self._failures = Counter[int]()
 
+    def check_tries(self) -> None:
+        """Raise PipelineError if nothing is left to be trained, and too few members succeeded."""
+        if not self.todo():
+            _check_success(self._run, self._recipe)
+
     def todo(self) -> list[Member]:
         """Return the members that are not done and have a try left."""
         return [
@@ -96,7 +101,8 @@ def train_members(
         tasks, hear = [crew.task(member.index) for member in todo], recorder.hear
         if tasks:
             executor(Work(tasks, labelled, run.member_folder, arrangement, found, hear, again))
-    _check_success(run, recipe, report)
+    for line in _check_success(run, recipe):
+        report(line)
 
 
 def _remove_resume_files(run: Run) -> None:
@@ -117,12 +123,12 @@ def find_executor(name: str) -> Callable[[Work], None]:
     return found
 
 
-def _check_success(run: Run, recipe: Recipe, report: Report) -> None:
-    """Say which members failed. Raises PipelineError if too few are left."""
+def _check_success(run: Run, recipe: Recipe) -> list[str]:
+    """Return what to say of members that failed. Raises PipelineError if too few are left."""
     members, needed = run.record.members, recipe.members.needed
     failed = [one for one in members if one.status == "failed"]
     if not failed:
-        return
+        return []
     reasons = "; ".join(f"member {one.index + 1}: {one.reason}" for one in failed)
     if len(members) == 1:
         raise PipelineError(f"run {run.id}: {failed[0].reason}")
@@ -132,7 +138,7 @@ def _check_success(run: Run, recipe: Recipe, report: Report) -> None:
             f"members.required is {needed} ({reasons}); mend that and run the same command again, "
             "which keeps the members that are done, or require fewer with SET"
         )
-    report(
+    return [
         f"run {run.id} goes on without {len(failed)} of {len(members)} members, as "
         f"members.required is {needed} ({reasons})"
-    )
+    ]

@@ -129,6 +129,8 @@ def train(task: Task, labelled: Digits, folder: Path, found: Hardware, teller: T
 
 def train_apart(task: Task, labelled: Digits, hear: Hear, scratch: Path | None = None) -> None:
     """Train a member in a folder of its own, made below `scratch`; raises what `train` does."""
+    if task.recipe.members.gpus == 0:  # a Ray worker has the environment of its own machine
+        hardware.hide_gpus()
     found = hardware.prepare(task.recipe.training, task.threads)
     with TemporaryDirectory(dir=scratch) as name:
         folder = Path(name)

@@ -69,8 +69,13 @@ class Context:
         """The competition of `SOURCE`, or with `auto` that of the runs named."""
         source, seed = self.request.source, self.request.practice_seed
         if source == "auto" and self.chosen_runs:
-            source = self.chosen_runs[0].record.source
-            seed = self.chosen_runs[0].record.practice_seed
+            record = self.chosen_runs[0].record
+            if seed not in (0, record.practice_seed):
+                raise PipelineError(
+                    f"PRACTICE_SEED is {seed}, but run {record.id} is of {record.source}, seed "
+                    f"{record.practice_seed}; leave out PRACTICE_SEED, or RUN to train another run"
+                )
+            source, seed = record.source, record.practice_seed
         return sources.choose(source, seed, self.data_folder, self.report)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ UNUSED_GPU = (
     ".venv/bin/python -c \"import tensorflow as tf; tf.config.list_physical_devices('GPU')\" tells "
     'why (SET="members.gpus=0" means the CPU)'
 )
+
+
+UNUSED_CLUSTER = "RAY_ADDRESS counts for nothing here; EXECUTOR=ray trains on that cluster"
 
 
 def train(context: Context) -> Run:
@@ -149,6 +153,8 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
     arrangement = arrange(context.request.executor, recipe, found.cores, len(found.gpus))
     if not found.gpus and arrangement.executor != "ray" and nvidia.gpu_expected():
         context.report(UNUSED_GPU)
+    if arrangement.executor != "ray" and os.environ.get("RAY_ADDRESS"):
+        context.report(UNUSED_CLUSTER)
     crew.find_executor(arrangement.executor)
     if arrangement.executor == "serial":
         found = hardware.prepare(recipe.training, arrangement.threads)
@@ -163,6 +169,7 @@ def _work(context: Context, run: Run, arrangement: Arrangement, found: Hardware)
     with run.held():
         if _is_complete(context, run):  # another process has finished it meanwhile
             return _told(context, run)
+        crew.Crew(run, recipe, splits, arrangement.threads).check_tries()  # before scores are lost
         try:
             with run.worked_on():
                 run.record.recipe = recipe.model_dump(mode="json")
