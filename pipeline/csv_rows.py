@@ -11,6 +11,9 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 
+UNREADABLE = "it must be a file that you may read"
+"""What to do about a file that is there and cannot be read."""
+
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
@@ -30,7 +33,7 @@ def read(path: Path) -> Iterator[tuple[int, list[str]]]:
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; make it or get it first") from None
     except OSError as error:
-        raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
+        raise PipelineError(f"{path}: cannot be read: {error.strerror}; {UNREADABLE}") from None
     except UnicodeDecodeError:
         raise PipelineError(
             f"{path}: is not text; a CSV file in UTF-8 is allowed "

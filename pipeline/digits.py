@@ -71,9 +71,9 @@ def fingerprint(train_path: Path, test_path: Path) -> str:
         try:
             digests.append(files.sha256(path))
         except OSError as error:
-            raise PipelineError(
-                f"{path}: cannot be read: {error.strerror}; get the data first"
-            ) from None
+            missing = isinstance(error, FileNotFoundError)
+            fix = "get the data first" if missing else csv_rows.UNREADABLE
+            raise PipelineError(f"{path}: cannot be read: {error.strerror}; {fix}") from None
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 

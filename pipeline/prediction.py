@@ -1,5 +1,7 @@
 """A checkpoint, loaded and made ready to predict."""
 
+import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,8 +24,12 @@ AT_ONCE = 3
 def load_checkpoint(path: Path) -> keras.Sequential:
     """Return the network in a checkpoint file. Raises PipelineError if it cannot be loaded."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # Keras says "file not found" of a file cut off
+        if damaged:
+            raise zipfile.BadZipFile(f"{damaged} in it is damaged")
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         detail = str(error).splitlines()[0]
         raise PipelineError(
             f"checkpoint {path} cannot be loaded ({detail}); train the run again with FORCE=1"

@@ -23,10 +23,7 @@ from pipeline.files import replacing
 from pipeline.runs import Checkpoint, Member
 
 COUNTERS = ("best", "wait")
-"""What ReduceLROnPlateau and EarlyStopping decide by: numbers, or None before the first epoch.
-
-EarlyStopping's best weights are not among them: they reach no checkpoint.
-"""
+"""What ReduceLROnPlateau and EarlyStopping decide by: numbers, or None before the first epoch."""
 
 _CHECKPOINTS = TypeAdapter(list[Checkpoint])
 

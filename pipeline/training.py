@@ -210,8 +210,7 @@ def _schedule(recipe: Recipe) -> list[keras.callbacks.Callback]:
                 monitor="val_loss",
                 mode="min",
                 min_delta=stopping.min_delta,
-                patience=stopping.patience,
-                restore_best_weights=True,
+                patience=stopping.patience,  # the best weights are in the checkpoints
             )
         )
     return callbacks

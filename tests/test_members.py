@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import recipe, training
+from pipeline import recipe, scores, training
 from pipeline.digits import Digits
 from pipeline.errors import PipelineError
 from pipeline.members import worker
 from pipeline.recipe import Recipe
-from pipeline.runs import Member, Run
+from pipeline.runs import Member, Run, RunStore
 from pipeline.split import fingerprint, hold_out, k_folds
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
@@ -191,6 +191,26 @@ def test_scores_of_a_run_that_went_on_are_made_anew(
     assert not np.array_equal(done.load_arrays("test")["probabilities"], before)
     (checkpoint,) = done.checkpoint_paths()
     assert checkpoint.name.startswith("epoch-003")
+
+
+def test_an_average_that_was_cut_off_is_gone_on_with(
+    small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = "training.epochs=1 seed={}"
+    names = [ensemble(context(tmp_path, small_digits, settings.format(seed))).id for seed in (0, 1)]
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scores, "log_loss", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ensemble(context(tmp_path, small_digits, settings.format(0), *names))
+    (begun,) = (tmp_path / "runs").glob("ensemble-*")
+    assert RunStore(tmp_path / "runs").find(begun.name).state() == "interrupted"
+    made = ensemble(context(tmp_path, small_digits, settings.format(0), *names))
+    assert (made.folder, made.state()) == (begun, "done")
+    assert made.record.scores
 
 
 def test_a_run_of_other_code_is_not_continued(

@@ -1,5 +1,6 @@
 """Prediction: folded networks against Keras's own, and bfloat16 against float32."""
 
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,6 +15,7 @@ from pipeline import networks
 from pipeline.dataset import Dataset
 from pipeline.digits import Digits
 from pipeline.ensemble import DOUBT, out_of_fold, predict
+from pipeline.errors import PipelineError
 from pipeline.folding import fold
 from pipeline.prediction import Predictor, load_checkpoint
 from pipeline.progress import ignore
@@ -84,6 +86,24 @@ def save_untrained(name: str, seed: int, sharpness: float, path: Path) -> Path:
     network.layers[-1].kernel.assign(network.layers[-1].kernel * sharpness)
     network.save(path)
     return path
+
+
+def test_a_damaged_checkpoint_is_told_as_such(tmp_path: Path) -> None:
+    path = save_untrained("mlp_50", 0, 1, tmp_path / "epoch.keras")
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        begins = [member.header_offset + 100 for member in archive.infolist()]
+    for place in begins:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(PipelineError, match=r"epoch.keras cannot be loaded \(.* is damaged\)"):
+            load_checkpoint(path)
+    for damaged in (whole[:-200], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(PipelineError, match=r"epoch.keras cannot be loaded \(File is not"):
+            load_checkpoint(path)
+    path.unlink()
+    with pytest.raises(PipelineError, match=r"epoch.keras cannot be loaded \(.*No such file"):
+        load_checkpoint(path)
 
 
 def test_rows_in_doubt_are_predicted_in_float32(labelled: Digits, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def _scored(context: Context, run: Run, again: bool = False) -> Run:
         context.report(f"run {run.id} is scored already")
     elif run.record.parents:
         parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
-        with run.held():
+        with run.held(), run.worked_on():
             _finish_average(context, run, average(parents))
     else:
         with run.held():  # nobody trains on, and deletes checkpoints, meanwhile
@@ -95,7 +95,9 @@ def _several(context: Context, parents: list[Run]) -> Run:
     for parent in parents:
         totals.update(parent.record.timings)
     record.timings = dict(totals)
-    run = context.store.create(record)
+    record.git, record.versions = provenance.git_state(), provenance.versions()
+    cut_off = context.store.with_identity(identity, done=False)
+    run = cut_off[0] if cut_off else context.store.create(record)
     with run.held(), run.worked_on():
         _finish_average(context, run, averaged)
     return run

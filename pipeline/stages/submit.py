@@ -82,8 +82,8 @@ def write_submission(context: Context) -> tuple[Run, Path]:
     # Drawing takes seconds to import.
     from pipeline import pictures
 
-    submission.write(csv, labels)
     pictures.draw_heatmap(run, picture)
+    submission.write(csv, labels)  # last: one that is there and right says that both are
     context.report(f"wrote {csv} ({len(labels):,} rows) and {picture}")
     return run, csv
 
