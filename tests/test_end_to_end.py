@@ -351,6 +351,26 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
     assert "label 0, read as 6:" in looked.stdout
 
 
+def test_data_and_split_by_themselves_check_and_list_copies(
+    workspace: Workspace, small_digits: Path, tmp_path: Path
+) -> None:
+    for name in ("train.csv", "test.csv"):
+        head, *rows = (small_digits / name).read_text().splitlines()
+        (tmp_path / name).write_text("\n".join([head, *rows, rows[0]]) + "\n")
+    checked = workspace.run("data", "--source", str(tmp_path))
+    assert checked.returncode == 0, checked.stderr
+    assert f"{tmp_path}/train.csv: 601 labelled rows, every cell checked\n" in checked.stdout
+    assert f"{tmp_path}/test.csv: 201 rows to predict, every cell checked\n" in checked.stdout
+    parted = workspace.run("split", "--source", str(tmp_path))
+    assert parted.returncode == 0, parted.stderr
+    assert "510 training and 91 validation rows, stratified, in " in parted.stdout
+    told = "1 within the labelled rows, 0 between them and the rows to predict, listed in (.*)"
+    listed = re.search(told, parted.stdout)
+    assert listed, parted.stdout
+    (copy,) = pd.read_csv(workspace.folder / listed[1]).to_dict("records")
+    assert (copy["kind"], copy["train_row"], copy["other_row"]) == ("train", 0, 600)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,11 +77,15 @@ def lives(process: int) -> bool:
         return False
 
 
-def await_death(process: int) -> None:
+def await_that(holds: Callable[[], object], otherwise: str) -> None:
     deadline = time.monotonic() + 20
-    while lives(process):
-        assert time.monotonic() < deadline, f"process {process} still runs"
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
+
+
+def await_death(process: int) -> None:
+    await_that(lambda: not lives(process), f"process {process} still runs")
 
 
 @pytest.mark.slow
@@ -121,7 +125,7 @@ def test_a_worker_that_raises_says_so_and_one_that_died_idle_is_replaced(
         (worker,) = place.pool._processes
         os.kill(worker, signal.SIGKILL)
         await_death(worker)
-        time.sleep(1)  # until loky has noticed
+        await_that(lambda: place.pool._flags.broken, "loky did not notice the death")
         place.start(task)
         told = [place.receive()]
         while place.task:
@@ -170,7 +174,12 @@ def test_ctrl_c_ends_driver_and_workers_and_loses_no_epoch(
     assert record["status"] == "interrupted"
     assert "running" not in {one["status"] for one in record["members"]}
     with ensemble(tmp_path, small_digits, "processes") as again:
-        assert "going on after epoch" in again.finish()
+        printed = again.finish()
+    begun = [one for one in record["members"] if 0 < one["epochs"] < EPOCHS]
+    assert begun
+    for one in begun:
+        told = f"member {one['index'] + 1}/3, fold {one['fold'] + 1} of 3: going on after epoch"
+        assert f"{told} {one['epochs']}\n" in printed
 
 
 @contextmanager

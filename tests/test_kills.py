@@ -15,7 +15,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_never_was(tmp_path: Pat
     whole.finish()
     chance = random.Random(1)
     assert killed.kill(chance, longest=0.5, after="epoch  2/12")
-    assert killed.kill(chance, longest=2)
+    assert killed.kill(chance, longest=0.5, after="epoch  4/12")
     printed = killed.finish()
     assert "member 1/2  epoch  1/12" not in printed, "the first epoch was saved, and trained again"
     assert differences(whole.root, killed.root) == []

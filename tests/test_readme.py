@@ -8,19 +8,17 @@ import typer
 
 from pipeline import recipe
 from pipeline.cli import app
+from tests.bench.__main__ import BENCHMARKS
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 
 SETTINGS = sorted(set(re.findall(r'(?:RECIPE=(\S+)[^`"\n]*)?SET="([^"]+)"', README)))
-PLACEHOLDERS = {"<precision>": "float32"}
 
 
 @pytest.mark.parametrize(("name", "changes"), SETTINGS)
 def test_every_setting_shown_can_be_made(name: str, changes: str) -> None:
-    for placeholder, value in PLACEHOLDERS.items():
-        changes = changes.replace(placeholder, value)
     if changes != "key=value ...":
         recipe.load(name or "bn_cnn", changes)
 
@@ -35,3 +33,13 @@ def test_every_variable_is_exported_taken_and_told() -> None:
     (_, variables) = README.split("## Variables")
     table = variables.split("\n\n")[1]
     assert {*exported[1].split(), "BENCH"} == set(re.findall(r"`([A-Z_]+)`[,| ]", table))
+
+
+def test_every_benchmark_and_recipe_is_told() -> None:
+    (told,) = re.findall(r"\| `BENCH` \|.*only some of (.*) \|", README)
+    assert re.findall(r"`(\w+)`", told) == list(BENCHMARKS)
+    (helped,) = re.findall(r"bench: +BENCH=\"([a-z ]+)\"", MAKEFILE)
+    assert helped.split() == list(BENCHMARKS)
+    (_, recipes) = README.split("## Recipes")
+    names = re.findall(r"^\| `([a-z_]+)`", recipes.split("## Variables")[0], re.MULTILINE)
+    assert sorted(names) == sorted(one for one in recipe.names() if not one.startswith("seeds/"))

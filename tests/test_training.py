@@ -198,5 +198,8 @@ def test_ctrl_c_leaves_the_epochs_so_far(rows: Digits, validation: Digits, tmp_p
     watching = Watching(interrupt)
     with pytest.raises(KeyboardInterrupt):
         train_member(settings, rows, validation, tmp_path, hardware(), watching)
+    told = watching.members[-1]
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.keras")}
-    assert {one.file for one in watching.members[-1].checkpoints} <= files
+    assert len(told.checkpoints) >= 2
+    assert {one.file for one in told.checkpoints} <= files
+    assert list(pd.read_csv(tmp_path / "history.csv")["epoch"])[:2] == [1, 2]
