@@ -80,6 +80,10 @@ submit: $(READY) ## all of the above, then upload and print the score
 compare: $(READY) ## all runs, best first, with intervals and paired tests
 	@$(PIPELINE) compare
 
+.PHONY: report
+report: $(READY) ## the same and every picture on one page, runs/report.html
+	@$(PIPELINE) report
+
 .PHONY: look
 look: $(READY) ## draw a run: digits, mistakes, probabilities, curves (RUN=<id>)
 	@$(PIPELINE) look

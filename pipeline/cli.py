@@ -226,6 +226,19 @@ def compare_command(as_json: Json = False) -> None:
             compare_table.show(comparison)
 
 
+@app.command("report")
+def report_command() -> None:
+    """Write all runs on one page: the comparison, and each one's settings and pictures."""
+    with _failures_told():
+        from pipeline import compare, report
+
+        found = _store().all()
+        path = Path() / "runs" / "report.html"
+        comparison = compare.compare(found, _ledger().uploads())
+        report.write(path, comparison, found, Path() / "submissions")
+        _say(f"wrote {path} ({len(found)} runs)")
+
+
 @app.command("runs")
 def runs_command(as_json: Json = False) -> None:
     """List all runs with their states and those of their members, oldest first."""

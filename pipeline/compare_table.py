@@ -21,31 +21,53 @@ COLUMNS = (
 """The columns of every table; a test accuracy or a public score, and the minutes, follow."""
 
 
+def title(group: Group) -> str:
+    """Say what the runs of a group have in common."""
+    return f"{group.source}: split {group.split[:12]}, {_size(group):,} validation rows"
+
+
+def header(group: Group) -> list[str]:
+    """Return the names of a group's columns."""
+    return [*COLUMNS, "test accuracy" if _published(group) else "public score", "minutes"]
+
+
+def cells(group: Group) -> list[list[str]]:
+    """Return a line for each run of a group, a text for each of its columns."""
+    return [_cells(row, _size(group), _published(group)) for row in group.rows]
+
+
 def table(group: Group) -> Table:
     """Lay a group out for the terminal."""
-    size = max(row.validation_rows for row in group.rows)
-    made = Table(
-        title=escape(f"{group.source}: split {group.split[:12]}, {size:,} validation rows"),
-        title_justify="left",
-    )
-    published = any(row.test_accuracy is not None for row in group.rows)
-    for column in (*COLUMNS, "test accuracy" if published else "public score", "minutes"):
+    made = Table(title=escape(title(group)), title_justify="left")
+    for column in header(group):
         made.add_column(column, justify="left" if column in ("run", "recipe") else "right")
-    for row in group.rows:
-        score = row.test_accuracy if published else row.public_score
-        made.add_row(
-            row.run if row.state == "done" else f"{row.run} ({row.state})",
-            row.recipe,
-            ", ".join(map(str, row.seeds)),
-            str(row.members),
-            str(row.epochs),
-            f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_notes(row, size)}",
-            f"{row.log_loss:.5f}",
-            _verdict(row),
-            "" if score is None else f"{score:.5f}",
-            f"{row.minutes:.1f}",
-        )
+    for line in cells(group):
+        made.add_row(*map(escape, line))
     return made
+
+
+def _size(group: Group) -> int:
+    return max(row.validation_rows for row in group.rows)
+
+
+def _published(group: Group) -> bool:
+    return any(row.test_accuracy is not None for row in group.rows)
+
+
+def _cells(row: Row, size: int, published: bool) -> list[str]:
+    score = row.test_accuracy if published else row.public_score
+    return [
+        row.run if row.state == "done" else f"{row.run} ({row.state})",
+        row.recipe,
+        ", ".join(map(str, row.seeds)),
+        str(row.members),
+        str(row.epochs),
+        f"{row.validation_accuracy:.5f} [{row.low:.5f}, {row.high:.5f}]{_notes(row, size)}",
+        f"{row.log_loss:.5f}",
+        _verdict(row),
+        "" if score is None else f"{score:.5f}",
+        f"{row.minutes:.1f}",
+    ]
 
 
 def _notes(row: Row, size: int) -> str:
@@ -64,6 +86,8 @@ PAIRS_EXPLAINED = (
     "A run with folds stands there with one fold a row, that which was not trained on it; its CSV "
     "has the mean of all."
 )
+
+NO_RUNS = "no scored runs yet; make submit makes one"
 
 ONE_FOLD_EXPLAINED = (
     "*: too low, and its p with it. Each validation row is predicted by one fold alone, as the "
@@ -88,23 +112,24 @@ def sentence(pair: Pair) -> str:
     )
 
 
+def notes(comparison: Comparison) -> list[str]:
+    """Return what stands below the tables: the pairs, what it all means, runs without scores."""
+    lines = []
+    if any(row.one_fold_a_row for group in comparison.groups for row in group.rows):
+        lines.append(ONE_FOLD_EXPLAINED)
+    if comparison.pairs:
+        pairs = [f"  {sentence(pair)}" for pair in comparison.pairs]
+        lines += ["the best of each split, two by two:", *pairs, PAIRS_EXPLAINED]
+    lines.append(EXPLANATION if comparison.groups else NO_RUNS)
+    for run in comparison.unscored:
+        lines.append(f"without scores: {run.id} ({run.state()}) {run.record.reason}".rstrip())
+    return lines
+
+
 def show(comparison: Comparison) -> None:
-    """Print every group's table, the pairs, what it all means, and the runs without scores."""
+    """Print every group's table, and what stands below them."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     for group in comparison.groups:
         console.print(table(group))
-    if any(row.one_fold_a_row for group in comparison.groups for row in group.rows):
-        console.print(ONE_FOLD_EXPLAINED)
-    if comparison.pairs:
-        console.print("the best of each split, two by two:")
-    for pair in comparison.pairs:
-        console.print(f"  {sentence(pair)}", markup=False)
-    if comparison.pairs:
-        console.print(PAIRS_EXPLAINED)
-    if comparison.groups:
-        console.print(EXPLANATION)
-    else:
-        console.print("no scored runs yet; make submit makes one")
-    for run in comparison.unscored:
-        line = f"without scores: {run.id} ({run.state()}) {run.record.reason}"
-        console.print(line.rstrip(), markup=False)
+    for line in notes(comparison):
+        console.print(line, markup=False)

@@ -6,8 +6,10 @@ import re
 import signal
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,47 @@ def test_several_runs_are_averaged(workspace: Workspace, kaggle: tuple[StandIn, 
     np.testing.assert_allclose(np.load(made / "test.npz")["probabilities"], expected, atol=1e-6)
 
 
+class Page(HTMLParser):
+    """A page's texts, and the bytes of the pictures in it by what they are told to show."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.pictures: dict[str, bytes] = {}
+        self.feed(text)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "img":
+            kind, _, encoded = (given["src"] or "").partition(",")
+            assert kind == "data:image/png;base64"
+            self.pictures[given["alt"] or ""] = b64decode(encoded)
+        assert tag not in ("script", "link"), "the page needs nothing else"
+
+
+def test_the_report_has_every_run_with_its_pictures(
+    workspace: Workspace, kaggle: tuple[StandIn, Workspace], without_tensorflow: str
+) -> None:
+    done = workspace.run("report", PYTHONPATH=without_tensorflow)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wrote runs/report.html (")
+    page = Page((workspace.folder / "runs" / "report.html").read_text())
+    run = workspace.only_run("quick-s0-*")
+    (group,) = json.loads(workspace.run("compare", "--json").stdout)["groups"]
+    for row in group["rows"]:
+        assert row["run"] in page.texts
+        assert f"{row['run']}: done" in page.texts
+    assert (run / "mistakes.png").read_bytes() == page.pictures[f"{run.name}: worst mistakes"]
+    drawn = (workspace.folder / "submissions" / f"{run.name}.png").read_bytes()
+    assert drawn == page.pictures[f"{run.name}: confusion of the validation rows"]
+    curves = (run / "members" / "0" / "curves.png").read_bytes()
+    assert curves == page.pictures[f"{run.name}: learning curves of member 1"]
+    assert any("6,300 validation rows" in told for told in page.pictures)
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
     workspace: Workspace, first: subprocess.CompletedProcess[str]
@@ -427,5 +470,15 @@ def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensor
 def test_make_help_lists_every_target_of_the_contract() -> None:
     told = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     stages = ["setup", "data", "split", "train", "ensemble", "submission", "submit", "compare"]
-    for target in [*stages, "look", "baselines", "bench", "doctor", "lint", "test", "clean"]:
+    for target in [
+        *stages,
+        "report",
+        "look",
+        "baselines",
+        "bench",
+        "doctor",
+        "lint",
+        "test",
+        "clean",
+    ]:
         assert f"  make {target} " in told.stdout

@@ -43,6 +43,7 @@ LAYERS = (
     ("training",),
     ("members", "compare", "baselines", "pictures", "exports", "doctor"),
     ("views", "compare_table"),
+    ("report",),
     ("stages",),
     ("cli",),
     ("__main__",),
@@ -58,7 +59,17 @@ FORBIDDEN = {
 }
 """What single rooms must not know besides: settings, pure functions and pictures stay such."""
 
-WITHOUT_TENSORFLOW = {"cli", "compare", "doctor", "stages", "sources", "runs", "ledger", "kaggle"}
+WITHOUT_TENSORFLOW = {
+    "cli",
+    "compare",
+    "report",
+    "doctor",
+    "stages",
+    "sources",
+    "runs",
+    "ledger",
+    "kaggle",
+}
 
 
 def room(module: str) -> str:

@@ -136,3 +136,29 @@ def test_a_saved_picture_is_a_whole_png_of_its_size(labelled: Digits, tmp_path: 
     assert imread(path).shape[:2] == (7 * 150, 8 * 150)
     assert list(path.parent.iterdir()) == [path]
     assert plt.get_fignums() == []
+
+
+def test_intervals_are_drawn_in_percent_the_first_ones_behind_all() -> None:
+    names, accuracies = ["best", "other"], [0.995, 0.99]
+    intervals = [(0.993, 0.9965), (0.987, 0.992)]
+    figure = plots.accuracy_intervals(names, accuracies, intervals)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    for line, (bars, share, ends) in enumerate(
+        zip(axes.containers, accuracies, intervals, strict=True)
+    ):
+        point, _, (spread,) = bars
+        assert (point.get_xdata()[0], point.get_ydata()[0]) == (100 * share, line)
+        drawn = spread.get_segments()[0][:, 0]
+        np.testing.assert_allclose(drawn, 100 * np.array(ends))
+    check_nothing_is_cut_off(figure)
+
+
+@pytest.mark.parametrize(
+    ("names", "intervals"), [([], []), (["a"], []), (["a"], [(0.9, 0.98)]), (["a"], [(0.99, 2.0)])]
+)
+def test_intervals_that_do_not_fit_are_refused(
+    names: list[str], intervals: list[tuple[float, float]]
+) -> None:
+    with pytest.raises(ValueError, match=r"accuracies and \d intervals"):
+        plots.accuracy_intervals(names, [0.99] * len(names), intervals)

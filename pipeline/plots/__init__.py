@@ -8,6 +8,7 @@ from pipeline.plots.bars import MOST_BARS, probability_bars
 from pipeline.plots.curves import HISTORY_COLUMNS, learning_curves
 from pipeline.plots.digit_grids import MOST_DIGITS, digit_grid, digits_by_row
 from pipeline.plots.heatmap import confusion_heatmap
+from pipeline.plots.intervals import accuracy_intervals
 from pipeline.plots.mistakes import worst_mistakes
 from pipeline.plots.saving import save
 
@@ -15,6 +16,7 @@ __all__ = [
     "HISTORY_COLUMNS",
     "MOST_BARS",
     "MOST_DIGITS",
+    "accuracy_intervals",
     "confusion_heatmap",
     "digit_grid",
     "digits_by_row",
