@@ -4,17 +4,15 @@ Every option can also be given as the environment variable, and so the Makefile 
 name. TensorFlow is imported by the stages that need it, never here.
 """
 
-import errno
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline import doctor, runs
+from pipeline import doctor, failures, runs
 from pipeline import recipe as recipes
 from pipeline.baselines import show as show_baselines
 from pipeline.errors import PipelineError
@@ -86,15 +84,6 @@ Predicted = Annotated[int | None, typer.Option(envvar="PREDICTED", **Digit, help
 DEFAULT_RECIPE = "bn_cnn"
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 
-
-FIXES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
-    **dict.fromkeys(
-        (errno.EACCES, errno.EPERM, errno.EROFS), "give yourself the right to read and write there"
-    ),
-}
-"""What helps against the operating system's errors, by their number."""
-
 STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "data": ("Fetch the competition's files and check every cell.", data.data),
     "split": ("Hold out validation rows, and list exact duplicates.", data.split),
@@ -137,7 +126,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         force: Force = False,
         executor: Executor = "auto",
     ) -> None:
-        with _failures_told():
+        with failures.told():
             _check_run(name, run, recipe, changes, seed)
             checked = recipes.load(recipe, changes, seed)
             names = tuple(run.split())
@@ -163,7 +152,7 @@ def submit_command(
     as_json: Json = False,
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
-    with _failures_told():
+    with failures.told():
         _check_run("submit", run, recipe, changes, seed)
         checked = recipes.load(recipe, changes, seed)
         names = tuple(run.split())
@@ -182,7 +171,7 @@ def baselines_command(seeds: Seeds = 1, force: Force = False, as_json: Json = Fa
 
     Recipe, source and training seeds of each are given.
     """
-    with _failures_told():
+    with failures.told():
         report = _say_aside if as_json else _say
         rows = baselines.baselines(Path(), seeds, report, force=force)
         if as_json:
@@ -205,7 +194,7 @@ def look_command(
     seed: RandomSeed = 0,
 ) -> None:
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
-    with _failures_told():
+    with failures.told():
         names = tuple(run.split())
         request = Request(source=source, practice_seed=practice_seed, runs=names)
         wanted = look.Wanted(view, part, start, count, true, predicted, seed)
@@ -215,7 +204,7 @@ def look_command(
 @app.command("compare")
 def compare_command(as_json: Json = False) -> None:
     """Print all runs, best first, with intervals and paired tests."""
-    with _failures_told():
+    with failures.told():
         # SciPy and scikit-learn take seconds to import; other commands need not wait for them.
         from pipeline import compare, compare_table
 
@@ -229,7 +218,7 @@ def compare_command(as_json: Json = False) -> None:
 @app.command("report")
 def report_command() -> None:
     """Write all runs on one page: the comparison, and each one's settings and pictures."""
-    with _failures_told():
+    with failures.told():
         from pipeline import compare, report
 
         found = _store().all()
@@ -242,7 +231,7 @@ def report_command() -> None:
 @app.command("runs")
 def runs_command(as_json: Json = False) -> None:
     """List all runs with their states and those of their members, oldest first."""
-    with _failures_told():
+    with failures.told():
         found = _store().all()
         if as_json:
             _print_json([runs.as_json(run) for run in found])
@@ -257,7 +246,7 @@ def runs_command(as_json: Json = False) -> None:
 @app.command("doctor")
 def doctor_command() -> None:
     """Print what is there and what is missing, each with its fix."""
-    with _failures_told():
+    with failures.told():
         for finding in doctor.examine(Path()):
             fix = f"  -> {finding.fix}" if finding.fix else ""
             _say(f"{finding.subject:<20}{finding.found}{fix}")
@@ -266,25 +255,6 @@ def doctor_command() -> None:
 def main() -> None:
     """Run the command line. It exits with 0, 1, 2 or 130; the README lists what they mean."""
     app()
-
-
-@contextmanager
-def _failures_told() -> Iterator[None]:
-    """Turn a failure that a person can act on into one line on stderr and exit code 1."""
-    try:
-        yield
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except BrokenPipeError:
-        raise  # the reader of a pipe has gone, as in `| head`; Typer ends quietly
-    except OSError as error:
-        fix = FIXES.get(error.errno or 0, "mend that and run the same command again")
-        print(f"error: {error}; {fix}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def _store() -> RunStore:

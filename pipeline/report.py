@@ -57,13 +57,15 @@ def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: 
 def _group(group: Group) -> str:
     rows = group.rows
     table = pd.DataFrame(compare_table.cells(group), columns=compare_table.header(group))
+    with pd.option_context("display.max_colwidth", None):  # else it cuts off long names
+        laid_out = table.to_html(index=False, border=0)
     drawn = plots.accuracy_intervals(
         [row.run for row in rows],
         [row.validation_accuracy for row in rows],
         [(row.low, row.high) for row in rows],
     )
     heading = escape(compare_table.title(group))
-    return f"<h2>{heading}</h2>\n{table.to_html(index=False, border=0)}\n{_drawn(drawn, heading)}"
+    return f"<h2>{heading}</h2>\n{laid_out}\n{_drawn(drawn, heading)}"
 
 
 def _run(run: Run, submissions: Path) -> str:

@@ -1,6 +1,7 @@
 """Ensembles of runs and the comparison table, recomputed from the stored probabilities."""
 
 import hashlib
+import html
 import io
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import averaging, compare, compare_table, submission
+from pipeline import averaging, compare, compare_table, report, submission
 from pipeline.errors import PipelineError
 from pipeline.ledger import Upload
 from pipeline.runs import Checkpoint, Member, Run, RunStore, Scores
@@ -244,3 +245,11 @@ def test_runs_with_other_classes_are_not_averaged(make: Make) -> None:
     second.save_arrays("validation", **stored)
     with pytest.raises(PipelineError, match="a and b hold different rows, labels or classes"):
         averaging.average([first, second])
+
+
+def test_the_page_cuts_no_name_off_and_takes_none_for_html(make: Make, tmp_path: Path) -> None:
+    name = " + ".join(["a<b>recipe"] * 12)
+    run = make("a-run", wrong=[0], recipe_name=name)
+    page = tmp_path / "report.html"
+    report.write(page, compared(run.folder.parent, []), [run], tmp_path)
+    assert f"<td>{html.escape(name)}</td>" in page.read_text()

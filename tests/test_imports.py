@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "pipeline"
 LAYERS = (
     ("pipeline", "errors", "checks", "competition"),
     (
+        "failures",
         "files",
         "progress",
         "quiet",
