@@ -1,6 +1,5 @@
 """All runs on one page: one HTML file that can be sent, with every picture in it."""
 
-import io
 import json
 from base64 import b64encode
 from collections.abc import Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 from string import Template
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from pipeline import compare_table, files, plots
 from pipeline.compare import Comparison, Group
@@ -65,7 +63,7 @@ def _group(group: Group) -> str:
         [(row.low, row.high) for row in rows],
     )
     heading = escape(compare_table.title(group))
-    return f"<h2>{heading}</h2>\n{laid_out}\n{_drawn(drawn, heading)}"
+    return f"<h2>{heading}</h2>\n{laid_out}\n{_picture(plots.png(drawn), heading)}"
 
 
 def _run(run: Run, submissions: Path) -> str:
@@ -95,12 +93,6 @@ def _run(run: Run, submissions: Path) -> str:
             "</details>",
         ]
     )
-
-
-def _drawn(figure: Figure, told: str) -> str:
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=100)
-    return _picture(written.getvalue(), told)
 
 
 def _picture(png: bytes, told: str) -> str:

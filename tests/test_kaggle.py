@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.competition import Entry
+from pipeline.competition import Competition, Entry
 from pipeline.errors import PipelineError
 from pipeline.kaggle.archive import BrokenArchiveError, unpack
 from pipeline.kaggle.client import KaggleCompetition
@@ -89,6 +89,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         yield Bench(server, home, tmp_path / "kaggle", csv)
         # Nothing tried to get past the stand-in to the real service.
         assert server.count("CONNECT") == 0
+
+
+def test_is_a_competition(bench: Bench) -> None:
+    competition: Competition = bench.competition()
+    assert competition.name == "kaggle"
 
 
 def test_fetch_downloads_once(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from pipeline.plots.digit_grids import MOST_DIGITS, digit_grid, digits_by_row
 from pipeline.plots.heatmap import confusion_heatmap
 from pipeline.plots.intervals import accuracy_intervals
 from pipeline.plots.mistakes import worst_mistakes
-from pipeline.plots.saving import save
+from pipeline.plots.saving import png, save
 
 __all__ = [
     "HISTORY_COLUMNS",
@@ -21,6 +21,7 @@ __all__ = [
     "digit_grid",
     "digits_by_row",
     "learning_curves",
+    "png",
     "probability_bars",
     "save",
     "worst_mistakes",
