@@ -105,10 +105,11 @@ bench: $(RAY) ## measure speed and costs against plain Keras; BENCH="<name> ..."
 	@$(RUN_PYTHON) -m tests.bench $(BENCH)
 
 .PHONY: lint
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, and the rooms' direction of imports
 	@$(RUN_PYTHON) -m ruff check .
 	@$(RUN_PYTHON) -m ruff format --check .
 	@$(RUN_PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports
 
 .PHONY: test
 test: $(RAY) ## the tests: real digits, the real kaggle command, under 10 minutes
