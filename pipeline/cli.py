@@ -12,13 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import doctor, failures, runs
 from pipeline import recipe as recipes
-from pipeline.baselines import show as show_baselines
-from pipeline.errors import PipelineError
-from pipeline.ledger import Ledger
+from pipeline import runs
+from pipeline.common import failures
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.ledger import Ledger
+from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
-from pipeline.stages import baselines, data, ensemble, look, submit, train
+from pipeline.stages import baselines, data, doctor, ensemble, look, submit, train
 from pipeline.stages.context import Context, Request
 
 app = typer.Typer(
@@ -206,7 +207,7 @@ def compare_command(as_json: Json = False) -> None:
     """Print all runs, best first, with intervals and paired tests."""
     with failures.told():
         # SciPy and scikit-learn take seconds to import; other commands need not wait for them.
-        from pipeline import compare, compare_table
+        from pipeline.evaluation import compare, compare_table
 
         comparison = compare.compare(_store().all(), _ledger().uploads())
         if as_json:
@@ -219,7 +220,7 @@ def compare_command(as_json: Json = False) -> None:
 def report_command() -> None:
     """Write all runs on one page: the comparison, and each one's settings and pictures."""
     with failures.told():
-        from pipeline import compare, report
+        from pipeline.evaluation import compare, report
 
         found = _store().all()
         path = Path() / "runs" / "report.html"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import mnist
-from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
-from pipeline.practice import data
-from pipeline.practice.competition import PracticeCompetition
-from pipeline.sources import MNIST_FOLDER
+from pipeline.competitions.practice import builder
+from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
 
 # What training.deterministic does, for the process of the tests and those that it starts: read when
 # TensorFlow makes its first tensor, which some test modules do while they are collected.
@@ -44,8 +44,8 @@ def small_digits(labelled: Digits, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("downloaded")
     pixels = labelled.images.reshape(800, -1)
     table = np.column_stack([labelled.labels, pixels])
-    data.write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
-    data.write_table(folder / "test.csv", list(TEST_COLUMNS), pixels[600:])
+    builder.write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
+    builder.write_table(folder / "test.csv", list(TEST_COLUMNS), pixels[600:])
     return folder
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pipeline import recipe
-from pipeline.augment import ENGINES, PARAMETERS, KerasEngine, Ranges, WarpEngine
+from pipeline.training.augmentation import ENGINES, PARAMETERS, KerasEngine, Ranges, WarpEngine
 
 GEOMETRIC = sorted(recipe.AugmentationSettings.model_fields.keys() - {"engine"})
 STRONG = {

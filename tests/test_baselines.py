@@ -15,12 +15,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from pipeline import baselines as tables
-from pipeline import cli, mnist, recipe
-from pipeline.baselines import BASELINES, Baseline, Measurement, Row
-from pipeline.progress import Report
+from pipeline import cli, recipe
+from pipeline.common.progress import Report
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from pipeline.evaluation import tutorials as tables
+from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, Row
 from pipeline.runs import Run, RunStore
-from pipeline.sources import MNIST_FOLDER
 from pipeline.stages import baselines as stage
 from pipeline.stages.baselines import baselines
 
@@ -28,7 +29,7 @@ AGAIN = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from pipeline.baselines import Baseline
+from pipeline.evaluation.tutorials import Baseline
 from pipeline.stages.baselines import baselines
 root, *named = sys.argv[1:]
 systems = [Baseline(*one.rsplit(":", 1), None, "") for one in named]
@@ -64,7 +65,7 @@ def measurement(seed: int = 0, test: float = 0.98, **changes: float) -> Measurem
 
 
 def test_every_recipe_of_the_tutorials_is_a_baseline() -> None:
-    seeds = {name for name in recipe.names() if name.startswith("seeds/")}
+    seeds = {name for name in recipe.names() if name.startswith("tutorials/")}
     assert [baseline.recipe for baseline in BASELINES][-1] == "bn_cnn"
     assert {baseline.recipe for baseline in BASELINES[:-1]} == seeds
 
@@ -89,7 +90,7 @@ def test_measured_is_compared_with_reported(
 def test_several_seeds_give_mean_and_standard_deviation() -> None:
     accuracies = [0.97, 0.98, 0.987]
     several = [measurement(seed, test) for seed, test in enumerate(accuracies)]
-    row = Row(Baseline("seeds/mlp_256", "mnist", 0.976, "97.6 %"), several)
+    row = Row(Baseline("tutorials/mlp_256", "mnist", 0.976, "97.6 %"), several)
     assert row.measured == pytest.approx(np.mean(accuracies))
     assert row.deviation == pytest.approx(np.std(accuracies, ddof=1))
     assert row.gap == pytest.approx(0.02)
@@ -193,6 +194,6 @@ def test_the_command_takes_seeds_and_force_and_prints_json(monkeypatch: pytest.M
     done = CliRunner().invoke(cli.app, ["baselines", "--json"], env=variables)
     assert asked == [Path(), 3, True]
     (row,) = json.loads(done.stdout)
-    assert (row["recipe"], row["measured"], row["reached"]) == ("seeds/mlp_256", 0.98, True)
+    assert (row["recipe"], row["measured"], row["reached"]) == ("tutorials/mlp_256", 0.98, True)
     assert "97.6 to 97.8 %" in CliRunner().invoke(cli.app, ["baselines"], env=variables).stdout
     assert CliRunner().invoke(cli.app, ["baselines"], env={"SEEDS": "0"}).exit_code == 2

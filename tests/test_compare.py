@@ -13,9 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import averaging, compare, compare_table, report, submission
-from pipeline.errors import PipelineError
-from pipeline.ledger import Upload
+from pipeline.common.errors import PipelineError
+from pipeline.competitions import submission
+from pipeline.competitions.ledger import Upload
+from pipeline.evaluation import compare, compare_table, report
+from pipeline.prediction import averaging
 from pipeline.runs import Checkpoint, Member, Run, RunStore, Scores
 from tests.test_runs import record
 

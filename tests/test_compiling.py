@@ -6,9 +6,14 @@ import pytest
 import tensorflow as tf
 
 from pipeline import networks, recipe
-from pipeline.compiling import OPTIMIZERS, compile_network, learning_rate, mean_squared_error
-from pipeline.digits import Digits
-from pipeline.fast_layers import accelerate
+from pipeline.data.digits import Digits
+from pipeline.networks.fast_layers import accelerate
+from pipeline.training.objective import (
+    OPTIMIZERS,
+    compile_network,
+    learning_rate,
+    mean_squared_error,
+)
 
 
 def test_mean_squared_error_is_kerass_own_on_one_hot_labels(labelled: Digits) -> None:

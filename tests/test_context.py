@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.practice.competition import PracticeCompetition
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.practice.competition import PracticeCompetition
 from pipeline.stages.context import Context, Request
 from tests.test_runs import record
 

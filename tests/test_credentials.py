@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.kaggle.command import run_kaggle
-from pipeline.kaggle.credentials import find_credentials
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle.command import run_kaggle
+from pipeline.competitions.kaggle.credentials import find_credentials
 from tests.kaggle_stand_in import KEY, TOKEN, USERNAME, StandIn
 
 TOKEN_FILE = "the access token in ~/.kaggle/access_token"

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import dataset, mnist, sources
-from pipeline.errors import PipelineError
-from pipeline.sources import MNIST_FOLDER
+from pipeline.common.errors import PipelineError
+from pipeline.competitions import sources
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import dataset, mnist
 
 
 def test_mnist_is_parted_as_its_authors_do() -> None:

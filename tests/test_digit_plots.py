@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from pipeline import plots
-from pipeline.digits import Digits
+from pipeline.data.digits import Digits
+from pipeline.evaluation import plots
 from tests.test_plots import check_nothing_is_cut_off
 
 BLUE, VERMILION = "#0072b2", "#d55e00"

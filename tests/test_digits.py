@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import digits
-from pipeline.digits import Digits
-from pipeline.errors import PipelineError
-from pipeline.practice.competition import PracticeCompetition
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.data import digits
+from pipeline.data.digits import Digits
 
 Change = Callable[[list[str]], list[str]]
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from pipeline import submission
+from pipeline.competitions import submission
 from tests.kaggle_stand_in import TOKEN, StandIn
 
 REPOSITORY = Path(__file__).parents[1]
@@ -145,13 +145,13 @@ def test_only_the_scorer_reads_the_hidden_labels(
     mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
     assert hidden
     assert mnist
-    stamping = {"pipeline.files", "pipeline.practice.competition"}
+    stamping = {"pipeline.common.files", "pipeline.competitions.practice.competition"}
     for callers in hidden:
         # Besides the scorer, only the checksum of the freshly built file is taken.
-        assert "pipeline.practice.scorer" in callers or stamping <= set(callers)
-    assert any("pipeline.practice.scorer" in callers for callers in hidden)
+        assert "pipeline.competitions.practice.scorer" in callers or stamping <= set(callers)
+    assert any("pipeline.competitions.practice.scorer" in callers for callers in hidden)
     for callers in mnist:
-        assert "pipeline.practice.data" in callers
+        assert "pipeline.competitions.practice.builder" in callers
 
 
 def test_the_same_again_trains_and_uploads_nothing(

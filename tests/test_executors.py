@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import provenance
-from pipeline.digits import Digits
-from pipeline.errors import PipelineError
-from pipeline.members import crew, processes, ray_tasks
-from pipeline.members.messages import Began, Failed, Finished, Saved, Stepped, Task
-from pipeline.plan import Arrangement, arrange
+from pipeline.common import provenance
+from pipeline.common.errors import PipelineError
+from pipeline.data.digits import Digits
+from pipeline.data.split import hold_out
+from pipeline.executors import processes, queue, ray
+from pipeline.executors.events import Began, Failed, Finished, Saved, Stepped, Task
+from pipeline.executors.plan import Arrangement, arrange
 from pipeline.recipe import load
 from pipeline.runs import Member, RunStore
-from pipeline.split import hold_out
 from pipeline.stages.context import Request
 from tests.bench.kills import differences
 from tests.commands import REPOSITORY, Command, command
@@ -258,15 +258,15 @@ def test_an_unknown_executor_is_named() -> None:
 
 
 def test_ray_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "find_spec", lambda name: None)
+    monkeypatch.setattr(queue, "find_spec", lambda name: None)
     with pytest.raises(PipelineError, match="Ray is not installed; make setup EXECUTOR=ray"):
-        crew.find_executor("ray")
+        queue.find_executor("ray")
 
 
 def test_a_machine_with_other_libraries_is_named() -> None:
     wanted = {**provenance.versions(), "tensorflow": "1.0"}
     with pytest.raises(PipelineError, match=r"machine .* has tensorflow 2[0-9.]+ for 1\.0; make"):
-        ray_tasks.check_versions(wanted)
+        ray.check_versions(wanted)
 
 
 @pytest.mark.parametrize(

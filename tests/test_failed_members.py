@@ -9,15 +9,16 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import recipe, training
-from pipeline.errors import DivergedError, PipelineError
-from pipeline.members import worker
+from pipeline import recipe
+from pipeline.common.errors import DivergedError, PipelineError
+from pipeline.executors import worker
 from pipeline.runs import Member, Run, describe
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.train import train
+from pipeline.training import loop
 
-FOLDED = "members.folds=3 training.epochs=2 members.required={required}"
+FOLDED = "members.folds=3 loop.epochs=2 members.required={required}"
 
 
 class Telling:
@@ -37,7 +38,7 @@ def context(root: Path, data: Path, settings: str, *, telling: Telling | None = 
 
 def second_fails(patch: pytest.MonkeyPatch, error: Exception, times: int) -> list[Member]:
     """Have the second member fail so often, after its first epoch; return whose training begins."""
-    original: Callable[..., None] = training.train_member
+    original: Callable[..., None] = loop.train_member
     begun: list[Member] = []
 
     def fail_sometimes(*others: Any) -> None:
@@ -182,7 +183,7 @@ def test_too_few_members_end_the_run_clearly(
 def test_a_rate_that_lets_every_member_diverge_ends_the_run(
     small_digits: Path, tmp_path: Path
 ) -> None:
-    settings = "members.folds=2 training.epochs=2 training.learning_rate=1e30 members.retries=0"
+    settings = "members.folds=2 loop.epochs=2 loop.learning_rate=1e30 members.retries=0"
     with pytest.raises(PipelineError, match=r"2 of 2 members failed.* loss became (nan|inf) in"):
         train(context(tmp_path, small_digits, settings))
     (run,) = context(tmp_path, small_digits, "").store.all()
@@ -190,7 +191,7 @@ def test_a_rate_that_lets_every_member_diverge_ends_the_run(
 
 
 def test_the_only_member_says_itself_why_it_failed(small_digits: Path, tmp_path: Path) -> None:
-    settings = "training.epochs=2 training.learning_rate=1e30"
+    settings = "training.epochs=2 loop.learning_rate=1e30"
     telling = Telling()
     told = r"^run mlp_50-s0-\w+: loss became (nan|inf) in epoch 1.*learning_rate"
     with pytest.raises(PipelineError, match=told):

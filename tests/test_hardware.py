@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pipeline import hardware, nvidia, recipe
-from pipeline.digits import Digits
-from pipeline.members.messages import Finished, Message, Task
-from pipeline.members.worker import train_apart
+from pipeline import recipe
+from pipeline.common import nvidia
+from pipeline.data.digits import Digits
+from pipeline.data.split import hold_out
+from pipeline.executors.events import Finished, Message, Task
+from pipeline.executors.worker import train_apart
 from pipeline.runs import Member
-from pipeline.split import hold_out
 from pipeline.stages.context import Context, Request
 from pipeline.stages.train import train
+from pipeline.training import hardware
 from tests.commands import plain_environment
 
 FLAGS = "processor : 0\nflags : fpu avx2 {}\nprocessor : 1\nflags : fpu avx2 {}\n"

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.competition import Competition, Entry
-from pipeline.errors import PipelineError
-from pipeline.kaggle.archive import BrokenArchiveError, unpack
-from pipeline.kaggle.client import KaggleCompetition
-from pipeline.kaggle.command import Outcome, run_kaggle
-from pipeline.kaggle.entries import parse_entries
-from pipeline.kaggle.errors import Kind, classify, explain
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle.archive import BrokenArchiveError, unpack
+from pipeline.competitions.kaggle.client import KaggleCompetition
+from pipeline.competitions.kaggle.command import Outcome, run_kaggle
+from pipeline.competitions.kaggle.entries import parse_entries
+from pipeline.competitions.kaggle.failures import Kind, classify, explain
+from pipeline.competitions.protocol import Competition, Entry
 from tests.kaggle_stand_in import KEY, TOKEN, UPLOAD_SESSION, USERNAME, StandIn, archive
 
 PIXELS = ",".join(f"pixel{number}" for number in range(784))
@@ -120,8 +120,8 @@ def test_fetch_of_checked_files_starts_no_command(
     unpack_bytes(GOOD_ZIP, bench.folder)
     bench.competition().fetch()
     for module in ("calls", "client"):
-        monkeypatch.setattr(f"pipeline.kaggle.{module}.run_kaggle", None)
-    monkeypatch.setattr("pipeline.kaggle.client.check_csv", None)
+        monkeypatch.setattr(f"pipeline.competitions.kaggle.{module}.run_kaggle", None)
+    monkeypatch.setattr("pipeline.competitions.kaggle.client.check_csv", None)
     assert bench.competition().fetch().train == bench.folder / "train.csv"
 
 
@@ -248,7 +248,7 @@ def test_cancelled_download_is_an_interruption(
             bench.server.stopping.wait(0.05)
         started[0].send_signal(signal.SIGINT)
 
-    monkeypatch.setattr("pipeline.kaggle.command.subprocess.Popen", start)
+    monkeypatch.setattr("pipeline.competitions.kaggle.command.subprocess.Popen", start)
     bench.server.faults.hold_downloads = True
     thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
@@ -475,7 +475,7 @@ def test_verbose_environment_prints_no_headers(
 
 def test_missing_package(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = (sys.executable, "-S", "-P", "-m", "kaggle")
-    monkeypatch.setattr("pipeline.kaggle.command._COMMAND", nothing)
+    monkeypatch.setattr("pipeline.competitions.kaggle.command._COMMAND", nothing)
     monkeypatch.setenv("PYTHONPATH", "")
     assert "kaggle package is not installed" in bench.failure(bench.competition().submissions)
 

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from pipeline import networks
-from pipeline.layer_table import COLUMNS, as_text, layer_table
+from pipeline.networks.layer_table import COLUMNS, as_text, layer_table
 
 
 def value(formula: str) -> int:

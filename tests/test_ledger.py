@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.competition import Entry
-from pipeline.errors import PipelineError
-from pipeline.ledger import Ledger
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.ledger import Ledger
+from pipeline.competitions.protocol import Entry
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_an_error_does_not_hide_an_earlier_success(ledger: Ledger) -> None:
 def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> None:
     code = (
         "import sys; from functools import partial; from pathlib import Path\n"
-        "from pipeline.ledger import Ledger\n"
+        "from pipeline.competitions.ledger import Ledger\n"
         "told = partial(print, flush=True)\n"
         "with Ledger(Path(sys.argv[1])).submitting(told): told('in')"
     )

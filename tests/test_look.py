@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from pipeline import exports, recipe
-from pipeline.errors import PipelineError
-from pipeline.exports import FILES
+from pipeline import recipe
+from pipeline.common.errors import PipelineError
+from pipeline.evaluation.views import Views
+from pipeline.prediction import export
+from pipeline.prediction.export import FILES
 from pipeline.runs import Run
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.look import VIEWS, Wanted, look, open_views
-from pipeline.views import Views
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,7 @@ def test_an_export_that_predicts_otherwise_is_refused_and_leaves_nothing(
     views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        exports, "load_parts", lambda *paths: keras.models.model_from_json(paths[0].read_text())
+        export, "load_parts", lambda *paths: keras.models.model_from_json(paths[0].read_text())
     )
     with pytest.raises(PipelineError, match=r"model.json with model.weights.h5: loaded again"):
         views.export(tmp_path)

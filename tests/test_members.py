@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import recipe, scores, training
-from pipeline.digits import Digits
-from pipeline.errors import PipelineError
-from pipeline.members import worker
+from pipeline import recipe
+from pipeline.common.errors import PipelineError
+from pipeline.data.digits import Digits
+from pipeline.data.split import fingerprint, hold_out, k_folds
+from pipeline.evaluation import scores
+from pipeline.executors import worker
 from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run, RunStore
-from pipeline.split import fingerprint, hold_out, k_folds
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.train import train
+from pipeline.training import loop
 
 FOLDED = (
-    "members.folds=3 members.seeds=2 training.epochs=2 checkpoints.keep_last=2 "
+    "members.folds=3 members.seeds=2 loop.epochs=2 checkpoints.keep_last=2 "
     "prediction.precision=float32"
 )
 
@@ -47,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_on(small_digits: Path, root: Path) -> tuple[Run, dict[int, set[bytes]]]:
     """A run of three folds and two seeds, and the images that each member trained on."""
     seen: dict[int, set[bytes]] = {}
-    original: Callable[..., None] = training.train_member
+    original: Callable[..., None] = loop.train_member
 
     def noting(settings: Recipe, rows: Digits, *others: Any) -> None:
         seen[others[-1].index] = {image.tobytes() for image in rows.images}
@@ -177,7 +179,7 @@ def test_a_folder_may_be_below_the_home_folder(
 def test_scores_of_a_run_that_went_on_are_made_anew(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = "training.epochs=3 training.learning_rate=0.1"
+    settings = "training.epochs=3 loop.learning_rate=0.1"
     with monkeypatch.context() as patch:
         interrupt(patch, index=0, epochs=2)
         with pytest.raises(KeyboardInterrupt):
@@ -220,7 +222,7 @@ def test_a_run_of_other_code_is_not_continued(
     with pytest.raises(KeyboardInterrupt):
         train(context(tmp_path, small_digits))
     (folder,) = (tmp_path / "runs").glob("mlp_50-*")
-    monkeypatch.setattr("pipeline.provenance.code_fingerprint", lambda: "other")
+    monkeypatch.setattr("pipeline.common.provenance.code_fingerprint", lambda: "other")
     with pytest.raises(PipelineError, match=r"was begun with other data, code or library versions"):
         train(context(tmp_path, small_digits, FOLDED, folder.name))
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline import networks
-from pipeline.errors import PipelineError
-from pipeline.fast_layers import BatchedGradientConv2D, FusedBatchNormalization, accelerate
+from pipeline.common.errors import PipelineError
+from pipeline.networks.fast_layers import BatchedGradientConv2D, FusedBatchNormalization, accelerate
 
 PARAMETERS = {
     "bn_cnn": (742_858, 741_962),
@@ -86,7 +86,7 @@ def test_pixels_can_reach_the_first_layer_as_they_are_in_the_files() -> None:
 
 def test_a_name_taken_twice_raises() -> None:
     with pytest.raises(ValueError, match="'bn_cnn' is registered already"):
-        networks.register("bn_cnn")(networks.competition.bn_cnn)
+        networks.register("bn_cnn")(networks.batch_norm_cnns.bn_cnn)
 
 
 def test_an_unknown_name_lists_those_that_exist() -> None:

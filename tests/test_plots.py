@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-from pipeline import plots, scores
-from pipeline.digits import Digits
+from pipeline.data.digits import Digits
+from pipeline.evaluation import plots, scores
 
 RUN = "20260102-030405-bn_cnn-0a1b2c"
 

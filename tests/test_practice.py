@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import digits, files, mnist, submission
-from pipeline.errors import PipelineError
-from pipeline.practice import data, listing, scorer
-from pipeline.practice.competition import PracticeCompetition
-from pipeline.sources import MNIST_FOLDER
+from pipeline.common import files
+from pipeline.common.errors import PipelineError
+from pipeline.competitions import submission
+from pipeline.competitions.practice import builder, scorer, submission_list
+from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import digits, mnist
 
 NAMES = ("train.csv", "test.csv", "sample_submission.csv", "hidden/labels.csv")
 
@@ -81,7 +83,7 @@ def test_files_are_kaggles_format_to_the_byte(practice: PracticeCompetition) -> 
 
 def test_table_is_written_as_pandas_would(tmp_path: Path) -> None:
     table = np.arange(256, dtype=np.uint8).reshape(64, 4)
-    data.write_table(tmp_path / "t.csv", ["a", "b", "c", "d"], table)
+    builder.write_table(tmp_path / "t.csv", ["a", "b", "c", "d"], table)
     rows = "".join(",".join(map(str, row)) + "\n" for row in table.tolist())
     assert (tmp_path / "t.csv").read_text() == "a,b,c,d\n" + rows
 
@@ -159,7 +161,7 @@ def test_a_build_that_stops_halfway_leaves_no_stamp(
         raise KeyboardInterrupt
 
     (own.folder / "train.csv").unlink()
-    monkeypatch.setattr(data, "write_table", stop)
+    monkeypatch.setattr(builder, "write_table", stop)
     with pytest.raises(KeyboardInterrupt):
         own.fetch()
     assert not (own.folder / "practice.json").exists()
@@ -279,20 +281,20 @@ def test_calls_that_cannot_be_meant_are_refused(own: PracticeCompetition, tmp_pa
     "text",
     [
         "a,b\n1,2\n",
-        ",".join(listing.COLUMNS) + "\n1,f,d,m,lost,,\n",
-        ",".join(listing.COLUMNS) + "\n1,f,d,m,complete,high,\n",
-        ",".join(listing.COLUMNS) + "\n1,f\n",
+        ",".join(submission_list.COLUMNS) + "\n1,f,d,m,lost,,\n",
+        ",".join(submission_list.COLUMNS) + "\n1,f,d,m,complete,high,\n",
+        ",".join(submission_list.COLUMNS) + "\n1,f\n",
     ],
 )
 def test_a_damaged_list_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "submissions.csv"
     path.write_text(text)
     with pytest.raises(PipelineError, match=r"submissions.csv: is not a list of submissions"):
-        listing.read(path)
+        submission_list.read(path)
 
 
 def test_only_the_scorer_knows_where_the_hidden_labels_are() -> None:
-    package = Path(data.__file__).parents[1]
+    package = Path(builder.__file__).parents[2]
     knowing, importing = set(), set()
     for path in package.rglob("*.py"):
         name = path.relative_to(package).as_posix()
@@ -310,5 +312,8 @@ def test_only_the_scorer_knows_where_the_hidden_labels_are() -> None:
                 names += [alias.name for alias in node.names]
                 if any(one.split(".")[-1] == "scorer" for one in names):
                     importing.add(name)
-    assert knowing == {"practice/scorer.py"}
-    assert importing == {"practice/competition.py", "practice/data.py"}
+    assert knowing == {"competitions/practice/scorer.py"}
+    assert importing == {
+        "competitions/practice/competition.py",
+        "competitions/practice/builder.py",
+    }

@@ -12,15 +12,15 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline import networks
-from pipeline.dataset import Dataset
-from pipeline.digits import Digits
-from pipeline.ensemble import DOUBT, out_of_fold, predict
-from pipeline.errors import PipelineError
-from pipeline.folding import fold
-from pipeline.prediction import Predictor, load_checkpoint
-from pipeline.progress import ignore
+from pipeline.common.errors import PipelineError
+from pipeline.common.progress import ignore
+from pipeline.data.dataset import Dataset
+from pipeline.data.digits import Digits
+from pipeline.data.split import k_folds
+from pipeline.networks.batch_norm_fusion import fold
+from pipeline.prediction.ensemble import DOUBT, out_of_fold, predict
+from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.runs import Checkpoint, Member, RunStore
-from pipeline.split import k_folds
 from tests.test_runs import record
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from pipeline import progress
-from pipeline.progress import RunProgress
+from pipeline.common import progress
+from pipeline.common.progress import RunProgress
 
 METRICS = {
     "loss": 0.1,

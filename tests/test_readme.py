@@ -42,4 +42,6 @@ def test_every_benchmark_and_recipe_is_told() -> None:
     assert helped.split() == list(BENCHMARKS)
     (_, recipes) = README.split("## Recipes")
     names = re.findall(r"^\| `([a-z_]+)`", recipes.split("## Variables")[0], re.MULTILINE)
-    assert sorted(names) == sorted(one for one in recipe.names() if not one.startswith("seeds/"))
+    assert sorted(names) == sorted(
+        one for one in recipe.names() if not one.startswith("tutorials/")
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import recipe
-from pipeline.errors import PipelineError
+from pipeline.common.errors import PipelineError
 
 
 def test_default_recipe_holds_the_notebooks_values() -> None:
@@ -34,7 +34,7 @@ def test_set_and_seed_change_the_recipe() -> None:
 
 
 def test_a_recipe_in_a_folder_is_found_by_its_bare_name_too() -> None:
-    assert recipe.load("mlp_256") == recipe.load("seeds/mlp_256")
+    assert recipe.load("mlp_256") == recipe.load("tutorials/mlp_256")
     assert recipe.load("mlp_256").network.name == "mlp_256"
 
 

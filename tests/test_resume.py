@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from pipeline import recipe
-from pipeline.digits import Digits
-from pipeline.errors import PipelineError
-from pipeline.hardware import prepare
+from pipeline.common.errors import PipelineError
+from pipeline.data.digits import Digits
 from pipeline.recipe import Recipe
 from pipeline.runs import RESUME_FILE, Member
-from pipeline.training import train_member
+from pipeline.training.hardware import prepare
+from pipeline.training.loop import train_member
 from tests.watching import Watching
 
 # Patience of 1 and a high rate: rate and counters change within a few epochs.

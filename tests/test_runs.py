@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import files
-from pipeline.errors import PipelineError
+from pipeline.common import files
+from pipeline.common.errors import PipelineError
 from pipeline.runs import Member, Record, Run, RunStore, as_json, describe
 
 

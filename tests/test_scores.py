@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from pipeline import scores
+from pipeline.evaluation import scores
 
 LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9], dtype=np.uint8)
 PREDICTIONS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 4, 7], dtype=np.int64)

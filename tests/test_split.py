@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from pipeline import mnist
-from pipeline.digits import Digits
-from pipeline.errors import PipelineError
-from pipeline.sources import MNIST_FOLDER
-from pipeline.split import DUPLICATE_COLUMNS, Split, exact_duplicates, hold_out
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from pipeline.data.digits import Digits
+from pipeline.data.split import DUPLICATE_COLUMNS, Split, exact_duplicates, hold_out
 
 DATA = "d" * 64
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import submission
-from pipeline.errors import PipelineError
+from pipeline.common.errors import PipelineError
+from pipeline.competitions import submission
 
 LABELS = np.array([7, 2, 1, 0, 4], dtype=np.int64)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import scores, tables
-from pipeline.digits import Digits
+from pipeline.data.digits import Digits
+from pipeline.evaluation import scores, tables
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ import pytest
 import tensorflow as tf
 
 from pipeline import networks, recipe
-from pipeline.augment import ENGINES
-from pipeline.callbacks import KeptCheckpoints
-from pipeline.digits import Digits
-from pipeline.ensemble import predict
-from pipeline.errors import PipelineError
-from pipeline.hardware import Hardware, prepare
+from pipeline.common.errors import PipelineError
+from pipeline.data.digits import Digits
+from pipeline.prediction.ensemble import predict
 from pipeline.recipe import Recipe
 from pipeline.runs import Member
-from pipeline.training import epoch_plan, train_member, training_dataset
+from pipeline.training.augmentation import ENGINES
+from pipeline.training.callbacks import KeptCheckpoints
+from pipeline.training.hardware import Hardware, prepare
+from pipeline.training.loop import epoch_plan, train_member, training_dataset
 from tests.watching import Watching
 
 SMALL = recipe.load(

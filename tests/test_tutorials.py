@@ -128,14 +128,14 @@ def described(layer: layers.Layer) -> str:
 
 
 def test_every_tutorial_recipe_is_described_here() -> None:
-    assert {f"seeds/{name}" for name in SYSTEMS} == {
-        name for name in recipe.names() if name.startswith("seeds/")
+    assert {f"tutorials/{name}" for name in SYSTEMS} == {
+        name for name in recipe.names() if name.startswith("tutorials/")
     }
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_recipe_trains_as_the_tutorial_does(name: str) -> None:
-    made, system = recipe.load(f"seeds/{name}"), SYSTEMS[name]
+    made, system = recipe.load(f"tutorials/{name}"), SYSTEMS[name]
     assert made.network.name == name
     assert made.split.validation_fraction == system.validation
     training = made.training
@@ -152,6 +152,6 @@ def test_the_recipe_trains_as_the_tutorial_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_network_is_the_tutorials_to_the_layer(name: str) -> None:
-    chosen = recipe.load(f"seeds/{name}").network
+    chosen = recipe.load(f"tutorials/{name}").network
     network = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
     assert [described(layer) for layer in network.layers] == SYSTEMS[name].layers

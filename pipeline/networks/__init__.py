@@ -4,15 +4,15 @@ Every network takes float32 images [n, 28, 28, 1] in [0, 1] and returns class pr
 [n, 10]. Importing this package enters them all in the registry.
 """
 
-from pipeline.networks import competition, tutorials
+from pipeline.networks import batch_norm_cnns, tutorials
 from pipeline.networks.registry import CLASSES, INPUT_SHAPE, build, check, names, register, scale
 
 __all__ = [
     "CLASSES",
     "INPUT_SHAPE",
+    "batch_norm_cnns",
     "build",
     "check",
-    "competition",
     "names",
     "register",
     "scale",

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.errors import PipelineError
+from pipeline.common.errors import PipelineError
 
 INPUT_SHAPE = (28, 28, 1)
 CLASSES = 10

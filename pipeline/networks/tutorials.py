@@ -1,4 +1,4 @@
-"""The networks of the five tutorials that the project grew out of (pipeline/recipes/seeds/).
+"""The networks of the five tutorials that the project grew out of (pipeline/recipes/tutorials/).
 
 Where a tutorial gives no dropout rate, it is 0.2 here, usual in Keras's MNIST examples.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import PipelineError
+from pipeline.common.errors import PipelineError
 from pipeline.recipe.schema import Recipe
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"

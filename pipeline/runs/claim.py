@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from pipeline.errors import PipelineError
+from pipeline.common.errors import PipelineError
 
 FILE = "claim.json"
 RENEWED_EVERY = 10.0

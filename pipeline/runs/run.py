@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pipeline.errors import PipelineError
-from pipeline.files import replacing, write_text
+from pipeline.common.errors import PipelineError
+from pipeline.common.files import replacing, write_text
 from pipeline.runs import claim
 from pipeline.runs.records import SCHEMA_VERSION, Checkpoint, Member, Record, Status
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import recipe as recipes
-from pipeline.baselines import BASELINES, Baseline, Measurement, Row, as_markdown
-from pipeline.competition import TEST_ROWS
-from pipeline.files import write_text
-from pipeline.progress import Report
+from pipeline.common.files import write_text
+from pipeline.common.progress import Report
+from pipeline.data.spec import SPEC
+from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, Row, as_markdown
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble, training_accuracy
 from pipeline.stages.submit import submit
@@ -46,7 +46,7 @@ def _measure(context: Context) -> Measurement:
     if context.dataset.test_labels is None:
         outcome = submit(context)
         assert outcome.upload is not None, "baselines are measured where scores are given"
-        run, rows, test_accuracy = outcome.run, TEST_ROWS, outcome.upload.hidden_score
+        run, rows, test_accuracy = outcome.run, SPEC.test_rows, outcome.upload.hidden_score
     else:
         run = ensemble(context)
         rows = len(context.dataset.test_labels)

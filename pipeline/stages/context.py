@@ -4,16 +4,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import dataset, sources
-from pipeline.competition import Competition, DataFiles
-from pipeline.dataset import Dataset
-from pipeline.errors import PipelineError
-from pipeline.ledger import Ledger
-from pipeline.plan import check_executor
-from pipeline.progress import Report
+from pipeline.common.errors import PipelineError
+from pipeline.common.progress import Report
+from pipeline.competitions import sources
+from pipeline.competitions.ledger import Ledger
+from pipeline.competitions.protocol import Competition
+from pipeline.data import dataset
+from pipeline.data.dataset import DataFiles, Dataset
+from pipeline.data.split import Split, fingerprint, hold_out, k_folds
+from pipeline.executors.plan import check_executor
 from pipeline.recipe import Recipe, SplitSettings
 from pipeline.runs import Run, RunStore
-from pipeline.split import Split, fingerprint, hold_out, k_folds
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The stages `data` and `split`."""
 
-from pipeline.competition import DataFiles
-from pipeline.files import replacing
-from pipeline.split import Split, exact_duplicates
+from pipeline.common.files import replacing
+from pipeline.data.dataset import DataFiles
+from pipeline.data.split import Split, exact_duplicates
 from pipeline.stages.context import Context
 
 

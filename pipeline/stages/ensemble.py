@@ -7,11 +7,11 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import provenance, quiet
-from pipeline.averaging import Average, average
-from pipeline.digits import select
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
+from pipeline.common import provenance, quiet
+from pipeline.common.errors import PipelineError
+from pipeline.common.files import sha256
+from pipeline.data.digits import select
+from pipeline.prediction.averaging import Average, average
 from pipeline.recipe import PredictionSettings
 from pipeline.runs import Run, Scores
 from pipeline.stages.context import Context
@@ -111,8 +111,8 @@ def _finish_average(context: Context, run: Run, averaged: Average) -> None:
 def _import_prediction() -> ModuleType:
     """Import what predicts, only when needed: TensorFlow takes seconds."""
     with quiet.startup():
-        from pipeline import ensemble as predicting
-        from pipeline import hardware
+        from pipeline.prediction import ensemble as predicting
+        from pipeline.training import hardware
 
         hardware.grow_memory()
     return predicting
@@ -120,7 +120,7 @@ def _import_prediction() -> ModuleType:
 
 def _precision(run: Run) -> str:
     """Return the Keras dtype policy that a run's recipe, and this machine, ask predictions in."""
-    from pipeline import hardware
+    from pipeline.training import hardware
 
     settings = run.record.recipe.get("prediction", {})
     return hardware.prediction_precision(PredictionSettings.model_validate(settings))
@@ -136,7 +136,7 @@ def _finish(
 ) -> None:
     """Write a run's probabilities and pictures, and then its scores."""
     # SciPy, scikit-learn and seaborn take seconds to import, and a scored run needs none of them.
-    from pipeline import pictures, scores
+    from pipeline.evaluation import pictures, scores
 
     labelled, test_labels = select(context.dataset.labelled, rows), context.dataset.test_labels
     run.save_arrays("validation", rows=rows, labels=labelled.labels, probabilities=validation)
@@ -181,7 +181,7 @@ def training_accuracy(context: Context, run: Run) -> float:
     The rows are taken as they are, without warps or dropout. The figure is kept in the record.
     Raises PipelineError.
     """
-    from pipeline import scores
+    from pipeline.evaluation import scores
 
     kept = run.record.scores
     assert kept is not None, "the stage `ensemble` has scored the run"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import PipelineError
+from pipeline.common.errors import PipelineError
 from pipeline.runs import Run
 from pipeline.stages.context import Context, Request
 from pipeline.stages.ensemble import ensemble
@@ -19,7 +19,7 @@ from pipeline.stages.ensemble import ensemble
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pipeline.views import Rows, Views
+    from pipeline.evaluation.views import Rows, Views
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def look(context: Context, wanted: Wanted) -> None:
     _check(context, wanted)
     run = ensemble(context)
 
-    from pipeline.views import Views
+    from pipeline.evaluation.views import Views
 
     view = wanted.view or ("confused" if wanted.pair else "")
     opened: dict[str, Views] = {}
@@ -160,7 +160,7 @@ def open_views(run: str, part: str = "validation", root: Path = Path()) -> Views
     `run` is its id or a unique beginning, `part` "validation" or "test", `root` the folder that
     holds data/ and runs/. Raises PipelineError.
     """
-    from pipeline.views import Views
+    from pipeline.evaluation.views import Views
 
     context = Context(root, Request(runs=(run,)), report=lambda line: None)
     return Views(found := ensemble(context), rows(context, found, part))
@@ -168,7 +168,7 @@ def open_views(run: str, part: str = "validation", root: Path = Path()) -> Views
 
 def rows(context: Context, run: Run, part: str) -> Rows:
     """Return the rows of a scored run that `part` names. Raises PipelineError."""
-    from pipeline.views import Rows
+    from pipeline.evaluation.views import Rows
 
     stored = run.load_arrays(part)
     dataset = context.dataset
@@ -218,7 +218,7 @@ def _missing(name: str, views: Views) -> str:
 
 def _show(context: Context, shown: Shown, part: str, run: Run) -> None:
     """Print the lines and save the pictures, those of different rows apart."""
-    from pipeline import plots
+    from pipeline.evaluation import plots
 
     for line in shown.lines:
         context.report(line)

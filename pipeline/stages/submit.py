@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import sources, submission
-from pipeline.competition import COMPETITION_URL
-from pipeline.errors import PipelineError
-from pipeline.files import sha256
-from pipeline.ledger import Upload
+from pipeline.common.errors import PipelineError
+from pipeline.common.files import sha256
+from pipeline.competitions import sources, submission
+from pipeline.competitions.ledger import Upload
+from pipeline.data.spec import SPEC
 from pipeline.runs import Run
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
@@ -80,7 +80,7 @@ def write_submission(context: Context) -> tuple[Run, Path]:
         context.report(f"{csv} is written already")
         return run, csv
     # Drawing takes seconds to import.
-    from pipeline import pictures
+    from pipeline.evaluation import pictures
 
     pictures.draw_heatmap(run, picture)
     submission.write(csv, labels)  # last: one that is there and right says that both are
@@ -114,7 +114,7 @@ def _submit_once(context: Context, run: Run, csv: Path) -> Outcome:
     if upload.status == "error":
         raise PipelineError(
             f"{csv}: {upload.competition} took the file and then marked it as an error "
-            f"({upload.reference}); {COMPETITION_URL}/submissions may tell the reason"
+            f"({upload.reference}); {SPEC.url}/submissions may tell the reason"
         )
     return Outcome(run, csv, upload, "")
 

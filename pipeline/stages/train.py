@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pipeline import files, nvidia, provenance, quiet
-from pipeline.errors import PipelineError
-from pipeline.plan import Arrangement, arrange, plan
+from pipeline.common import files, nvidia, provenance, quiet
+from pipeline.common.errors import PipelineError
+from pipeline.data.split import fingerprint
+from pipeline.executors.plan import Arrangement, arrange, plan
 from pipeline.recipe import Recipe
 from pipeline.runs import Record, Run
-from pipeline.split import fingerprint
 from pipeline.stages.context import Context
 
 if TYPE_CHECKING:
-    from pipeline.hardware import Hardware
+    from pipeline.training.hardware import Hardware
 
 
 UNUSED_GPU = (
@@ -142,8 +142,9 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
     """Check the recipe's network and find the devices, before any run is made."""
     # TensorFlow takes seconds to import; a command that finds its run trained must not wait.
     with quiet.startup():
-        from pipeline import hardware, networks
-        from pipeline.members import crew
+        from pipeline import networks
+        from pipeline.executors import queue
+        from pipeline.training import hardware
 
     recipe = context.request.recipe
     networks.check(recipe.network.name, recipe.network.rates)
@@ -155,7 +156,7 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
         context.report(UNUSED_GPU)
     if arrangement.executor != "ray" and os.environ.get("RAY_ADDRESS"):
         context.report(UNUSED_CLUSTER)
-    crew.find_executor(arrangement.executor)
+    queue.find_executor(arrangement.executor)
     if arrangement.executor == "serial":
         found = hardware.prepare(recipe.training, arrangement.threads)
     return arrangement, found
@@ -163,13 +164,13 @@ def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
 
 def _work(context: Context, run: Run, arrangement: Arrangement, found: Hardware) -> Run:
     """Train what of the run is not done."""
-    from pipeline.members import crew
+    from pipeline.executors import queue
 
     recipe, splits, labelled = context.request.recipe, context.splits, context.dataset.labelled
     with run.held():
         if _is_complete(context, run):  # another process has finished it meanwhile
             return _told(context, run)
-        crew.Crew(run, recipe, splits, arrangement.threads).check_tries()  # before scores are lost
+        queue.Crew(run, recipe, splits, arrangement.threads).check_tries()  # before scores are lost
         try:
             with run.worked_on():
                 run.record.recipe = recipe.model_dump(mode="json")
@@ -181,7 +182,7 @@ def _work(context: Context, run: Run, arrangement: Arrangement, found: Hardware)
                     f"{len(splits[0].validation_rows):,}; {found.describe()}"
                     f"{arrangement.describe()}"
                 )
-                crew.train_members(
+                queue.train_members(
                     run, recipe, labelled, splits, arrangement, found, context.report
                 )
         except KeyboardInterrupt:

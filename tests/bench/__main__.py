@@ -15,14 +15,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import files, mnist, provenance, quiet, recipe
-from pipeline.digits import Digits
-from pipeline.sources import MNIST_FOLDER
+from pipeline import recipe
+from pipeline.common import files, provenance, quiet
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from pipeline.data.digits import Digits
 
 with quiet.startup():
     import keras
 
-    from pipeline import compiling, fast_layers, hardware, networks, training
+    from pipeline import networks
+    from pipeline.networks import fast_layers
+    from pipeline.training import hardware, loop, objective
     from tests.bench import ceiling, notebook, processor
 
 from tests.bench.costs import costs
@@ -67,7 +71,7 @@ def augmentation() -> Result:
     rows, scaled = digits()
     batches = iter(notebook.flow(scaled, rows.labels))
     endless = recipe.load("bn_cnn", "training.epochs=1000")
-    warped = iter(training.training_dataset(endless, rows, member=0))
+    warped = iter(loop.training_dataset(endless, rows, member=0))
 
     def take(source: Iterator[object], count: int) -> None:
         for _ in range(count):
@@ -81,7 +85,7 @@ def augmentation() -> Result:
         "ImageDataGenerator.flow, one thread": rate_of(
             partial(take, batches, STEPS), STEPS * notebook.BATCH
         ),
-        f"warp, {training.WARP_THREADS} threads": ours,
+        f"warp, {loop.WARP_THREADS} threads": ours,
     }
     return interleave("augmentation", "images/s", sides, repeats=7, warm_up=True)
 
@@ -101,14 +105,14 @@ def training_step() -> Result:
         found = hardware.prepare(settings.training)
         precision = found.precision
         network = fast_layers.accelerate(networks.build("bn_cnn"), precision, on_cpu=not found.gpus)
-        compiling.compile_network(network, settings.training, 1e-3, xla=False)
+        objective.compile_network(network, settings.training, 1e-3, xla=False)
         sides[f"ours, {precision}"] = rate_of(partial(_train, network, settings, rows), images)
     claim = "training step of bn_cnn in one process, all cores"
     return interleave(claim, "images/s", sides, repeats=5, warm_up=True)
 
 
 def _train(network: keras.Model, settings: recipe.Recipe, rows: Digits) -> None:
-    batches = training.training_dataset(settings, rows, member=0)
+    batches = loop.training_dataset(settings, rows, member=0)
     network.fit(batches, epochs=1, steps_per_epoch=STEPS, shuffle=False, verbose=0)
 
 

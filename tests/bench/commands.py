@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from pipeline import mnist
-from pipeline.digits import TEST_COLUMNS, TRAIN_COLUMNS
-from pipeline.practice.data import write_table
-from pipeline.sources import MNIST_FOLDER
+from pipeline.competitions.practice.builder import write_table
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS
 from tests.commands import REPOSITORY
 
 Found = TypeVar("Found")

@@ -13,13 +13,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import ensemble, hardware, mnist, recipe
-from pipeline.digits import Digits
-from pipeline.prediction import Predictor, load_checkpoint
-from pipeline.progress import ignore
+from pipeline import recipe
+from pipeline.common.progress import ignore
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from pipeline.data.digits import Digits
+from pipeline.prediction import ensemble
+from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.recipe import PredictionSettings
-from pipeline.sources import MNIST_FOLDER
-from pipeline.training import train_member
+from pipeline.training import hardware
+from pipeline.training.loop import train_member
 from tests.bench.timing import Result, interleave, rate_of
 from tests.watching import Watching
 

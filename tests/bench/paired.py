@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import scores
-from pipeline.practice.scorer import HIDDEN_FILE
+from pipeline.competitions.practice.scorer import HIDDEN_FILE
+from pipeline.evaluation import scores
 
 
 def main() -> None:

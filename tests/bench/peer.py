@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import digits, quiet
-from pipeline.files import replacing
+from pipeline.common import quiet
+from pipeline.common.files import replacing
+from pipeline.data import digits
+from pipeline.data.split import Split, hold_out
 from pipeline.recipe import SplitSettings
-from pipeline.split import Split, hold_out
 
 with quiet.startup():
     import keras

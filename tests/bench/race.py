@@ -22,9 +22,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import provenance, recipe
-from pipeline.digits import fingerprint
-from pipeline.files import replacing
+from pipeline import recipe
+from pipeline.common import provenance
+from pipeline.common.files import replacing
+from pipeline.data.digits import fingerprint
 from tests.bench import processor
 from tests.bench.commands import train_in_a_new_folder, train_peer
 
@@ -48,7 +49,7 @@ def results(side: str, digits: Path) -> Path:
     }
     if side in PEERS:
         files = [Path(__file__).with_name(f"{name}.py") for name in ("peer", *PEERS)]
-        files.append(provenance.PACKAGE / "networks" / "competition.py")
+        files.append(provenance.PACKAGE / "networks" / "batch_norm_cnns.py")
         parts["code"] = [path.read_text() for path in files]
     else:
         parts["code"] = provenance.code_fingerprint()

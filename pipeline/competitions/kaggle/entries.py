@@ -1,0 +1,64 @@
+"""Reads what `kaggle competitions submissions -v` prints."""
+
+import csv
+import io
+from datetime import UTC, datetime
+
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.protocol import Entry, Status
+
+# `KaggleApi.submission_fields` of kaggle 2.2.4.
+_HEADER = "ref,fileName,date,description,status,publicScore,privateScore"
+_NONE_YET = "No submissions found"
+_STATUSES: dict[str, Status] = {"complete": "complete", "error": "error", "pending": "pending"}
+
+
+def parse_entries(stdout: str) -> list[Entry]:
+    """Return the submissions in the order of the list, which is newest first.
+
+    Warnings ahead of the CSV are skipped. Raises PipelineError if there is no list in `stdout`.
+    """
+    lines = stdout.splitlines(keepends=True)
+    heads = [number for number, line in enumerate(lines) if line.strip() == _HEADER]
+    if heads:
+        # Joined again and not read line by line: a message may hold line breaks in quotes.
+        rows = csv.DictReader(io.StringIO("".join(lines[heads[0] :]), newline=""), restval="")
+        return [_entry(row) for row in rows]
+    if _NONE_YET in stdout:
+        return []
+    raise PipelineError(
+        "the kaggle command printed no list of submissions that this version understands; the "
+        f"columns must be {_HEADER}; run `make setup` to get the locked version of kaggle"
+    )
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    """Return one line of the list as an Entry."""
+    # An unknown word is taken for "not settled yet": more is known at the next look.
+    word = row["status"].rsplit(".", 1)[-1].lower()
+    return Entry(
+        reference=row["ref"],
+        file_name=row["fileName"],
+        submitted_at=_utc(row["date"]),
+        message=row["description"],
+        status=_STATUSES.get(word, "pending"),
+        public_score=_score(row["publicScore"]),
+        private_score=_score(row["privateScore"]),
+    )
+
+
+def _score(text: str) -> float | None:
+    """Return a score, or None where the list shows none ("" or "None")."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _utc(text: str) -> str:
+    """Return a date of the list, which is UTC without saying so, in ISO 8601 to the second."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return when.replace(tzinfo=when.tzinfo or UTC).isoformat(timespec="seconds")

@@ -1,0 +1,135 @@
+"""The record of uploads: one row an attempt, in submissions/ledger.csv."""
+
+import csv
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.common.errors import PipelineError
+from pipeline.common.files import locked, replacing
+from pipeline.common.progress import Report
+from pipeline.competitions.protocol import Entry
+from pipeline.runs import now
+
+
+class Upload(BaseModel):
+    """One attempt to submit one CSV.
+
+    `sha256` is the CSV's, `token` is the unique word in its message. `status` is "sent" until the
+    competition has listed the submission, then the competition's word. Scores are shares in
+    [0, 1] as the competition shows them, empty where it shows none; `hidden_score` counts all
+    hidden rows, public and private.
+    """
+
+    run: str
+    sha256: str
+    competition: str
+    token: str
+    message: str
+    submitted_at: str
+    reference: str = ""
+    status: str = "sent"
+    public_score: float | None = None
+    private_score: float | None = None
+    hidden_score: float | None = None
+
+    def listed_as(self, entry: Entry) -> "Upload":
+        """Return the row as the competition lists it now."""
+        return self.model_copy(
+            update={
+                "reference": entry.reference,
+                "submitted_at": entry.submitted_at,
+                "status": entry.status,
+                "public_score": entry.public_score,
+                "private_score": entry.private_score,
+                "hidden_score": entry.hidden_score,
+            }
+        )
+
+
+class Ledger:
+    """The rows of a ledger file, oldest first; every change rewrites the file as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def uploads(self) -> list[Upload]:
+        """Return all rows. Raises PipelineError where the file is damaged."""
+        if not self._path.exists():
+            return []
+        try:
+            with self._path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            return [Upload.model_validate(_without_blanks(row)) for row in rows]
+        except (ValidationError, UnicodeDecodeError, csv.Error) as error:
+            detail = " ".join(str(error).split())[:100]
+            raise PipelineError(
+                f"{self._path} is not a ledger of uploads ({detail}); mend the row, or move the "
+                "file away"
+            ) from None
+
+    def of_csv(self, competition: str, sha256: str) -> Upload | None:
+        """Return the newest upload of the CSV with this checksum to a competition, if any.
+
+        An upload that the competition refused with an error does not count.
+        """
+        for upload in reversed(self.uploads()):
+            if (upload.competition, upload.sha256) == (competition, sha256) and (
+                upload.status != "error"
+            ):
+                return upload
+        return None
+
+    def begin(self, run: str, sha256: str, competition: str, message: str) -> Upload:
+        """Add a row for an attempt that is about to be made, and return it.
+
+        The row is there before anything is sent, so that an attempt that was cut off is found
+        again by its token: the run, the checksum and the attempt's number, ended by a colon so
+        that no token is the beginning of another. It stands first in the message, where no
+        shortening reaches it.
+        """
+        with self._locked():
+            uploads = self.uploads()
+            number = sum(upload.sha256 == sha256 for upload in uploads) + 1
+            token = f"{run}.{sha256[:8]}.{number}:"
+            upload = Upload(
+                run=run,
+                sha256=sha256,
+                competition=competition,
+                token=token,
+                message=f"{token} {message}".strip(),
+                submitted_at=now(),
+            )
+            self._write([*uploads, upload])
+        return upload
+
+    def update(self, upload: Upload) -> None:
+        """Replace the row that has the upload's token and competition."""
+        key = (upload.competition, upload.token)
+        with self._locked():
+            self._write(
+                [upload if (old.competition, old.token) == key else old for old in self.uploads()]
+            )
+
+    def _write(self, uploads: list[Upload]) -> None:
+        with (
+            replacing(self._path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, list(Upload.model_fields), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(upload.model_dump() for upload in uploads)
+
+    def submitting(self, report: Report) -> AbstractContextManager[None]:
+        """Keep other processes from submitting between the look-up and the end of an upload."""
+        path = self._path.parent / ".submit.lock"
+        return locked(path, lambda: report("waiting for another submission to end"))
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from changing the ledger between a read and a write."""
+        return locked(self._path.parent / ".ledger.lock")
+
+
+def _without_blanks(row: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in row.items() if value != ""}

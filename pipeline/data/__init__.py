@@ -1,0 +1,1 @@
+"""The digits: what the competition fixes about them, reading them, and splitting them."""

@@ -1,0 +1,80 @@
+"""What the competition fixes: its names, its files, and the shape of its digits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompetitionSpec:
+    """Everything about a competition that no setting changes.
+
+    Counts of rows leave out the header. `side` is the height and the width of an image in pixels.
+    Pixels are whole numbers from 0 (paper) to `highest_pixel` (ink), labels from 0 to
+    `classes` - 1. `first_id` is the id of the first row of `test_file` in a submission.
+    """
+
+    slug: str
+    train_file: str
+    test_file: str
+    sample_file: str
+    train_rows: int
+    test_rows: int
+    public_rows: int
+    label_column: str
+    pixel_prefix: str
+    side: int
+    highest_pixel: int
+    classes: int
+    submission_columns: tuple[str, str]
+    first_id: int
+    metric: str
+
+    @property
+    def url(self) -> str:
+        """The competition's page."""
+        return f"https://www.kaggle.com/competitions/{self.slug}"
+
+    @property
+    def archive(self) -> str:
+        """The name of the zip file that Kaggle serves."""
+        return f"{self.slug}.zip"
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixels of an image."""
+        return self.side * self.side
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape of an image: height, width, one channel."""
+        return (self.side, self.side, 1)
+
+    @property
+    def test_columns(self) -> tuple[str, ...]:
+        """The columns of `test_file`: the pixels, row by row."""
+        return tuple(f"{self.pixel_prefix}{number}" for number in range(self.pixels))
+
+    @property
+    def train_columns(self) -> tuple[str, ...]:
+        """The columns of `train_file`: the label, then the pixels."""
+        return (self.label_column, *self.test_columns)
+
+
+SPEC = CompetitionSpec(
+    slug="digit-recognizer",
+    train_file="train.csv",
+    test_file="test.csv",
+    sample_file="sample_submission.csv",
+    train_rows=42_000,
+    test_rows=28_000,
+    public_rows=7_000,
+    label_column="label",
+    pixel_prefix="pixel",
+    side=28,
+    highest_pixel=255,
+    classes=10,
+    submission_columns=("ImageId", "Label"),
+    first_id=1,
+    metric="accuracy",
+)
+"""Kaggle's digit-recognizer. Source: https://www.kaggle.com/competitions/digit-recognizer/data
+and its Evaluation page (accuracy, a quarter of the test rows public)."""

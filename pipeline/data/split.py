@@ -1,0 +1,195 @@
+"""Which rows of `train.csv` are trained on and which are held out, and what they share."""
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.common import files
+from pipeline.common.errors import PipelineError
+from pipeline.data.digits import Digits
+
+DUPLICATE_COLUMNS = ("kind", "train_row", "other_row", "label", "other_label")
+"""Columns of the table that `exact_duplicates` returns."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Two disjoint sets of row numbers that together are all rows of one `train.csv`.
+
+    `train_rows` and `validation_rows` are int64 and ascending; row 0 is the first row after the
+    header. `data_fingerprint` is `digits.fingerprint` of the files that the rows belong to;
+    `fraction` and `seed` are what the split was made with.
+    """
+
+    data_fingerprint: str
+    fraction: float
+    seed: int
+    train_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits: SHA-256 over the data's fingerprint and both sets of rows."""
+        digest = hashlib.sha256(self.data_fingerprint.encode())
+        for rows in (self.train_rows, self.validation_rows):
+            # The length keeps the border between the sets; the byte order is fixed.
+            digest.update(f":{len(rows)}:".encode())
+            digest.update(rows.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the split to a `.npz` file, wholly or not at all."""
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                data_fingerprint=np.array(self.data_fingerprint),
+                fraction=np.array(self.fraction),
+                seed=np.array(self.seed),
+                train_rows=self.train_rows,
+                validation_rows=self.validation_rows,
+                fingerprint=np.array(self.fingerprint),
+            )
+
+    @classmethod
+    def load(cls, path: Path, data_fingerprint: str) -> "Split":
+        """Read a split that `save` wrote for the data with this `digits.fingerprint`.
+
+        Raises PipelineError when the file is missing or damaged, or made for other data.
+        """
+        try:
+            # A path given to NumPy would stay open where the zip in it is broken.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+                split = cls(
+                    data_fingerprint=str(saved["data_fingerprint"]),
+                    fraction=float(saved["fraction"]),
+                    seed=int(saved["seed"]),
+                    train_rows=saved["train_rows"],
+                    validation_rows=saved["validation_rows"],
+                )
+                whole = split.fingerprint == str(saved["fingerprint"])
+        except FileNotFoundError:
+            raise PipelineError(f"{path}: no such file; make the split first") from None
+        except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+            whole = False
+        if not whole:
+            raise PipelineError(f"{path}: is not a whole split file; delete it and split again")
+        if split.data_fingerprint != data_fingerprint:
+            raise PipelineError(
+                f"{path}: was made for the data {split.data_fingerprint[:12]}, the data here is "
+                f"{data_fingerprint[:12]}; delete it and split again"
+            )
+        return split
+
+
+def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerprint: str) -> Split:
+    """Hold out `fraction` of the rows, each label in proportion, the same for the same seed.
+
+    `labels` is uint8 [n]; 0 < `fraction` < 1; 0 <= `seed` < 2**32. The rows are those that
+    scikit-learn's `train_test_split(test_size=fraction, random_state=seed, stratify=labels)`
+    takes, sorted. Raises PipelineError when a setting is out of its range, a label has fewer
+    than 2 rows, or either side would hold fewer rows than there are labels.
+    """
+    # Loading scikit-learn takes 2 s, which a command that finds its split made need not pay.
+    from sklearn.model_selection import train_test_split
+
+    if not 0 < fraction < 1:
+        raise PipelineError(
+            f"split.validation_fraction: is {fraction}; a number between 0 and 1 is allowed, "
+            "such as 0.15"
+        )
+    _check_seed(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    for label, count in zip(classes, counts, strict=True):
+        if count < 2:
+            raise PipelineError(
+                f"train.csv: label {label} has {count} row; a label needs 2 or more rows to stand "
+                "on both sides of the split, add rows or leave the label out"
+            )
+    try:
+        train_rows, validation_rows = train_test_split(
+            np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels
+        )
+    except ValueError as error:
+        raise PipelineError(
+            f"split.validation_fraction: {fraction} of {len(labels)} rows cannot hold each of "
+            f"{len(classes)} labels on both sides ({error}); choose a fraction nearer to 0.5"
+        ) from error
+    return Split(
+        data_fingerprint=data_fingerprint,
+        fraction=fraction,
+        seed=seed,
+        train_rows=np.sort(train_rows).astype(np.int64),
+        validation_rows=np.sort(validation_rows).astype(np.int64),
+    )
+
+
+def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: str) -> list[Split]:
+    """Part the rows into `folds` stratified folds: one split each, whose validation rows it is.
+
+    `labels` is uint8 [n]; 2 <= `folds` <= the rarest label's rows; 0 <= `seed` < 2**32. The folds
+    are those of scikit-learn's `StratifiedKFold(folds, shuffle=True, random_state=seed)`: every row
+    is a validation row of just one split. Raises PipelineError when a setting is out of its range.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    _check_seed(seed)
+    rarest = int(np.unique(labels, return_counts=True)[1].min())
+    if not 2 <= folds <= rarest:
+        raise PipelineError(
+            f"members.folds: is {folds}; 2 to {rarest} are allowed, as the rarest label has "
+            f"{rarest} rows"
+        )
+    parted = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+    return [
+        Split(
+            data_fingerprint=data_fingerprint,
+            fraction=1 / folds,
+            seed=seed,
+            train_rows=train_rows.astype(np.int64),
+            validation_rows=validation_rows.astype(np.int64),
+        )
+        for train_rows, validation_rows in parted
+    ]
+
+
+def fingerprint(splits: Sequence[Split]) -> str:
+    """Return 64 hexadecimal digits that identify a hold-out, or the folds of one run, in order."""
+    if len(splits) == 1:
+        return splits[0].fingerprint
+    return hashlib.sha256("".join(split.fingerprint for split in splits).encode()).hexdigest()
+
+
+def exact_duplicates(train: Digits, test_images: NDArray[np.uint8]) -> pd.DataFrame:
+    """List the images that stand in the data more than once, pixel for pixel.
+
+    `test_images` is uint8 [n, 28, 28, 1]. Each later copy is one row of the result:
+    `kind` is "train" or "test", the file that holds the copy; `train_row` is the first row of
+    `train.csv` with the image and `label` its label; `other_row` is the copy's row in its own
+    file and `other_label` its label, missing (NA) for a test row. Rows count from 0. Copies
+    within the test file alone are not listed: they leak nothing.
+    """
+    first_rows: dict[bytes, int] = {}
+    found: list[tuple[str, int, int, int, int | None]] = []
+    for row, image in enumerate(train.images):
+        first = first_rows.setdefault(image.tobytes(), row)
+        if first != row:
+            found.append(("train", first, row, int(train.labels[first]), int(train.labels[row])))
+    for row, image in enumerate(test_images):
+        match = first_rows.get(image.tobytes())
+        if match is not None:
+            found.append(("test", match, row, int(train.labels[match]), None))
+    table = pd.DataFrame(found, columns=list(DUPLICATE_COLUMNS))
+    return table.astype(dict.fromkeys(DUPLICATE_COLUMNS[1:], "Int64"))
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise PipelineError(
+            f"split.seed: is {seed}; a whole number from 0 to 4294967295 is allowed"
+        )

@@ -1,0 +1,1 @@
+"""How good runs are: scores, comparisons, reports and pictures. It reads runs and never trains."""

@@ -1,0 +1,74 @@
+"""Which networks a recipe asks for, and how many of them are trained at the same time."""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.common.errors import PipelineError
+from pipeline.recipe import Recipe
+from pipeline.runs import Member
+
+EXECUTORS = {
+    "auto": "processes, where there are several members and room for two at once; else serial",
+    "serial": "one member after another, in this process",
+    "processes": "members side by side on this machine, each in a process of its own",
+    "ray": "members as tasks of a Ray cluster",
+}
+"""What `EXECUTOR` may be, and what each means."""
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Where members are trained, how many at once, and what each of them may use.
+
+    `threads` are TensorFlow's for an operation, None for as many as there are cores. `gpus` is
+    the share of a GPU, 0 to 1, None where Ray's cluster is to tell.
+    """
+
+    executor: str
+    at_once: int
+    threads: int | None
+    gpus: float | None
+
+    def describe(self) -> str:
+        """Return what a person should know of it, empty for members trained one by one."""
+        if self.executor == "processes":
+            cores = f"{self.threads} CPU core{'s'[: (self.threads or 1) - 1]}"
+            return f"; {self.at_once} at a time, {cores} each"
+        return "; as Ray tasks" if self.executor == "ray" else ""
+
+
+def check_executor(name: str) -> None:
+    """Raise PipelineError unless `name` is what `EXECUTOR` may be."""
+    if name not in EXECUTORS:
+        raise PipelineError(f"EXECUTOR is {name!r}; use one of {', '.join(EXECUTORS)}")
+
+
+def plan(recipe: Recipe) -> list[Member]:
+    """Return the record of every network before its training; a hold-out counts as one fold.
+
+    All folds come with the first seed, then all with the second: more seeds add members at the
+    end and change none before, and the first seed's members predict every row.
+    """
+    folds = list(range(max(recipe.members.folds, 1))) * recipe.members.seeds
+    return [
+        Member(index=index, fold=fold, seed=recipe.seed, status="pending")
+        for index, fold in enumerate(folds)
+    ]
+
+
+def arrange(executor: str, recipe: Recipe, cores: int, gpus: int) -> Arrangement:
+    """Settle the recipe's and the executor's automatic settings on a machine.
+
+    The answer depends on all of the run's members, done or not: a run that goes on has the
+    threads that it began with. On a machine with GPUs each member has one, or its share of one.
+    """
+    settings, members = recipe.members, recipe.members.count
+    fixed = settings.cpus or (1 if recipe.training.deterministic else None)
+    share = (1.0 if settings.gpus is None else settings.gpus) if gpus else 0.0
+    if executor == "ray":
+        return Arrangement("ray", members, fixed or 1, settings.gpus)
+    room = gpus * math.floor(1 / share) if share else cores // (fixed or 1)
+    at_once = max(1, min(members, room))
+    if executor == "processes" or (executor == "auto" and at_once > 1):
+        return Arrangement("processes", at_once, fixed or max(1, cores // at_once), share)
+    return Arrangement("serial", 1, fixed, share)

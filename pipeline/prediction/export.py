@@ -1,0 +1,60 @@
+"""A checkpoint in the forms that Keras users exchange, each loaded again to be sure of it."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.common.errors import PipelineError
+from pipeline.prediction.predictor import Predictor, load_checkpoint
+
+FILES = ("model.keras", "model.json", "model.weights.h5")
+"""The whole model; its architecture alone; its weights alone."""
+
+
+def export(checkpoint: Path, folder: Path, images: NDArray[np.uint8]) -> list[Path]:
+    """Write a checkpoint into `folder` as FILES and return their paths.
+
+    The files take their places only when two reloads, of the whole model and of architecture with
+    weights, have given the probabilities of the checkpoint for `images`, uint8 [n, 28, 28, 1],
+    within float32's rounding. Raises PipelineError if one differs, or the checkpoint cannot be
+    loaded.
+    """
+    network = load_checkpoint(checkpoint)
+    expected = Predictor(network)(images)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as name:
+        whole, architecture, weights = (Path(name) / file for file in FILES)
+        network.save(whole)
+        architecture.write_text(_architecture(network), encoding="utf-8")
+        network.save_weights(weights)
+        reloads = {
+            whole.name: load_checkpoint(whole),
+            f"{architecture.name} with {weights.name}": load_parts(architecture, weights),
+        }
+        for form, reloaded in reloads.items():
+            # The same network predicts the same; on a GPU, sums may be taken in another order.
+            if not np.allclose(Predictor(reloaded)(images), expected, rtol=0, atol=1e-6):
+                raise PipelineError(
+                    f"{form}: loaded again, it gives other probabilities than {checkpoint}; use "
+                    "the checkpoint itself"
+                )
+        for file in FILES:
+            os.replace(Path(name) / file, folder / file)
+    return [folder / file for file in FILES]
+
+
+def load_parts(architecture: Path, weights: Path) -> keras.Model:
+    """Return the network that an architecture's JSON file and a weights file describe."""
+    network = keras.models.model_from_json(architecture.read_text(encoding="utf-8"))
+    network.load_weights(weights)
+    return network
+
+
+def _architecture(network: keras.Model) -> str:
+    """Return the network's architecture as JSON with one key a line."""
+    return json.dumps(json.loads(network.to_json()), indent=2) + "\n"

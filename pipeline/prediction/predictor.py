@@ -1,0 +1,64 @@
+"""A checkpoint, loaded and made ready to predict."""
+
+import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.common.errors import PipelineError
+from pipeline.networks import CLASSES, INPUT_SHAPE, scale
+from pipeline.networks.batch_norm_fusion import fold
+
+BATCH = 500
+"""Rows per step, which change no result."""
+
+AT_ONCE = 3
+"""Steps at the same time: on two cores bfloat16 predicted 7,800 rows/s in place of 6,900."""
+
+
+def load_checkpoint(path: Path) -> keras.Sequential:
+    """Return the network in a checkpoint file. Raises PipelineError if it cannot be loaded."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # Keras says "file not found" of a file cut off
+        if damaged:
+            raise zipfile.BadZipFile(f"{damaged} in it is damaged")
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        detail = str(error).splitlines()[0]
+        raise PipelineError(
+            f"checkpoint {path} cannot be loaded ({detail}); train the run again with FORCE=1"
+        ) from None
+
+
+class Predictor:
+    """A network in its fastest form for prediction, in the Keras dtype policy `precision`."""
+
+    def __init__(self, network: keras.Sequential, precision: str = "float32") -> None:
+        folded = fold(network, precision)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *INPUT_SHAPE), tf.uint8)])
+        def step(pixels: tf.Tensor) -> tf.Tensor:
+            return folded(scale(pixels), training=False)
+
+        # Called itself, TensorFlow would warn that every checkpoint is traced anew.
+        self._step = step.get_concrete_function()
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities, float32 [n, 10], for images uint8 [n, 28, 28, 1].
+
+        It predicts in compiled steps: `Model.predict` on arrays waits for tf.data's autotuner.
+        """
+
+        def predict(start: int) -> NDArray[np.float32]:
+            outputs = self._step(tf.constant(images[start : start + BATCH]))
+            return np.asarray(outputs, np.float32)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            steps = pool.map(predict, range(0, len(images), BATCH))
+            return np.concatenate([np.zeros((0, CLASSES), np.float32), *steps])

@@ -1,0 +1,114 @@
+"""What is there and what is missing on this machine, with a fix beside each missing thing."""
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import joblib
+
+from pipeline.common import nvidia
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle.credentials import SETTINGS_URL, find_credentials
+from pipeline.competitions.sources import MNIST_FOLDER
+
+NEEDED_BYTES = 1_000_000_000
+"""Room for the data (130 MB), a run (20 MB) and a few more of them."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `fix` is empty where nothing is missing."""
+
+    subject: str
+    found: str
+    fix: str = ""
+
+
+def examine(root: Path) -> list[Finding]:
+    """Look at everything that the pipeline needs in and around the folder `root`.
+
+    TensorFlow is not imported: its version is read from the installed package's data and the
+    devices from the system.
+    """
+    return [
+        _python(),
+        _tensorflow(),
+        _ray(),
+        _devices(),
+        _credentials(),
+        *_data(root),
+        _disk(root),
+    ]
+
+
+def _python() -> Finding:
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    fix = "" if good else "install Python 3.11, 3.12 or 3.13, then make clean setup PYTHON=<path>"
+    return Finding("Python", platform.python_version(), fix)
+
+
+def _tensorflow() -> Finding:
+    try:
+        return Finding("TensorFlow", f"{version('tensorflow')}, Keras {version('keras')}")
+    except PackageNotFoundError:
+        return Finding("TensorFlow", "not installed", "make setup")
+
+
+def _ray() -> Finding:
+    try:
+        return Finding("Ray", version("ray"))
+    except PackageNotFoundError:
+        return Finding(
+            "Ray", "not installed; only EXECUTOR=ray needs it", "make setup EXECUTOR=ray"
+        )
+
+
+def _devices() -> Finding:
+    processor = f"{joblib.cpu_count()} CPU cores"
+    if not nvidia.driver_answers():
+        return Finding("devices", f"{processor}, no NVIDIA GPU (training runs on the CPU)")
+    try:
+        cuda = version("nvidia-cudnn-cu12")
+    except PackageNotFoundError:
+        return Finding(
+            "devices", f"{processor}, nvidia-smi but no CUDA libraries", "make clean setup"
+        )
+    return Finding("devices", f"{processor}, NVIDIA GPU, cuDNN {cuda}")
+
+
+def _credentials() -> Finding:
+    fix = (
+        f"make a token at {SETTINGS_URL} and save it as ~/.kaggle/access_token; the practice "
+        "competition needs none"
+    )
+    try:
+        form = find_credentials()
+    except PipelineError as error:
+        return Finding("Kaggle credentials", f"unusable: {error}", fix)
+    return Finding("Kaggle credentials", form or "none", "" if form else fix)
+
+
+def _data(root: Path) -> list[Finding]:
+    mnist = len(list(MNIST_FOLDER.glob("*.gz")))
+    findings = [
+        Finding(
+            "data/mnist",
+            f"{mnist} of 4 files",
+            "" if mnist == 4 else "git checkout -- data/mnist",
+        )
+    ]
+    for source in ("kaggle", "practice"):
+        folder = root / "data" / source
+        there = all((folder / name).is_file() for name in ("train.csv", "test.csv"))
+        fix = "" if there else f"make data SOURCE={source} (make submit does it by itself)"
+        findings.append(Finding(f"data/{source}", "present" if there else "not yet there", fix))
+    return findings
+
+
+def _disk(root: Path) -> Finding:
+    free = shutil.disk_usage(root).free
+    fix = "" if free >= NEEDED_BYTES else f"free {NEEDED_BYTES / 1e9:.0f} GB on this disk"
+    return Finding("free disk", f"{free / 1e9:.1f} GB", fix)

@@ -1,0 +1,1 @@
+"""One member: from digits and a recipe to checkpoints and a history."""
