@@ -7,13 +7,13 @@ needs the token in ~/.ray/auth_token.
 
 import os
 import sys
-from pathlib import Path
 
 # Read when Ray is imported: nothing listens on another address, and nothing is reported.
 os.environ.update(
     RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token"
 )
 
+import psutil
 import ray.cluster_utils
 
 WORKERS = 2
@@ -22,13 +22,6 @@ OPTIONS = {
     "include_dashboard": False,
     "object_store_memory": 200_000_000,
 }
-
-
-def parent(process: int) -> int:
-    """Return the number of the process that started a process."""
-    status = Path(f"/proc/{process}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("PPid:")]
-    return int(line.split()[1])
 
 
 def main() -> None:
@@ -40,7 +33,7 @@ def main() -> None:
     for line in sys.stdin:
         for worker in workers:
             (raylet,) = worker.all_processes["raylet"]
-            if raylet.process.pid == parent(int(line)):
+            if raylet.process.pid == psutil.Process(int(line)).ppid():
                 cluster.remove_node(worker, allow_graceful=False)
                 print("killed", flush=True)
     cluster.shutdown()

@@ -143,7 +143,7 @@ def test_baselines_are_trained_once_and_measured_on_real_digits(
     told: list[str] = []
     rows = baselines(tmp_path, 2, told.append, systems)
     runs = RunStore(tmp_path / "runs").all()
-    assert [(run.record.source, run.record.seed) for run in runs] == [
+    assert [(run.record.source, run.training.seed) for run in runs] == [
         *[("mnist", 0), ("mnist", 1), ("practice", 0), ("practice", 1)]
     ]
     for row, (first, _) in zip(rows, (runs[:2], runs[2:]), strict=True):

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.runs import Run, RunStore, claim
-from tests.test_runs import record
+from tests.alone import training_record
 
 REPOSITORY = Path(__file__).parents[1]
 WORK = """
@@ -22,7 +22,7 @@ import sys, time
 from pathlib import Path
 from pipeline.runs import RunStore
 run = RunStore(Path(sys.argv[1])).find(sys.argv[2])
-with run.held(), run.worked_on():
+with run.held(), run.in_progress():
     print("working", flush=True)
     time.sleep(60)
 """
@@ -45,7 +45,7 @@ def working(store: RunStore, run: Run) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_process_is_refused_and_told_of_the_first(store: RunStore) -> None:
-    run = store.create(record(status="pending"))
+    run = store.create(training_record(status="pending"))
     with working(store, run) as process:
         own = store.find(run.id)
         assert own.state() == "running"
@@ -56,14 +56,14 @@ def test_a_second_process_is_refused_and_told_of_the_first(store: RunStore) -> N
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert store.find(run.id).state() == "interrupted"
-    with own.held(), own.worked_on():
+    with own.held(), own.in_progress():
         assert store.find(run.id).state() == "running"
         assert store.find(run.id).record.process == os.getpid()
     assert store.find(run.id).state() == "done"
 
 
 def test_a_reused_process_number_does_not_look_alive(store: RunStore) -> None:
-    run = store.create(record())
+    run = store.create(training_record())
     with working(store, run):
         pass
     run.record.process = os.getpid()
@@ -83,7 +83,7 @@ def test_a_process_on_another_host_is_known_by_its_heartbeat(
     store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claim, "RENEWED_EVERY", 0.05)
-    run = store.create(record())
+    run = store.create(training_record())
     path = run.folder / claim.FILE
     with claim.claimed(run.folder):
         old = time.time() - 2 * claim.STALE_AFTER
@@ -95,9 +95,9 @@ def test_a_process_on_another_host_is_known_by_its_heartbeat(
 
 
 def test_a_record_is_read_again_once_the_run_is_held(store: RunStore) -> None:
-    run = store.create(record(status="pending"))
+    run = store.create(training_record(status="pending"))
     stale = store.find(run.id)
-    with run.held(), run.worked_on():
+    with run.held(), run.in_progress():
         pass
     assert stale.state() == "pending"
     with stale.held():
@@ -105,7 +105,7 @@ def test_a_record_is_read_again_once_the_run_is_held(store: RunStore) -> None:
 
 
 def test_a_living_process_on_another_host_keeps_the_run(store: RunStore) -> None:
-    run = store.create(record())
+    run = store.create(training_record())
     path = run.folder / claim.FILE
     path.write_text('{"host": "elsewhere", "process": 7}')
     with pytest.raises(PipelineError, match="being worked on by process 7 on elsewhere"):
@@ -121,7 +121,7 @@ def test_the_heart_goes_on_beating_after_a_failure(
     store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claim, "RENEWED_EVERY", 0.02)
-    run = store.create(record())
+    run = store.create(training_record())
     path, aside = run.folder / claim.FILE, run.folder / "aside"
     with claim.claimed(run.folder):
         path.rename(aside)
@@ -133,7 +133,7 @@ def test_the_heart_goes_on_beating_after_a_failure(
 
 
 def test_glances_do_not_keep_a_worker_out(store: RunStore) -> None:
-    run = store.create(record(status="running"))
+    run = store.create(training_record(status="running"))
     with working(store, run):
         pass
     for _ in range(50):

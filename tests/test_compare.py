@@ -19,7 +19,7 @@ from pipeline.competitions.ledger import Upload
 from pipeline.evaluation import compare, compare_table, report
 from pipeline.prediction import averaging
 from pipeline.runs import Checkpoint, Member, Run, RunStore, Scores
-from tests.test_runs import record
+from tests.alone import training_record
 
 LABELS = np.tile(np.arange(10, dtype=np.uint8), 40)
 
@@ -40,7 +40,7 @@ def make(tmp_path: Path) -> Make:
     store = RunStore(tmp_path / "runs")
 
     def make_run(name: str, wrong: list[int], checkpoints: int = 1, **changes: object) -> Run:
-        run = store.create(record(name, status="done", **changes))
+        run = store.create(training_record(name, status="done", **changes))
         rows = np.arange(len(LABELS))
         run.save_arrays("validation", rows=rows, labels=LABELS, probabilities=probabilities(wrong))
         run.save_arrays("test", rows=rows[:20], probabilities=probabilities(wrong)[:20])
@@ -133,7 +133,7 @@ def test_equal_accuracies_are_ordered_by_log_loss(make: Make) -> None:
 def test_another_split_is_listed_apart_and_unscored_runs_at_the_end(make: Make) -> None:
     make("a", wrong=[0])
     store = RunStore(make("b", wrong=[], split_fingerprint="t" * 64).folder.parent)
-    store.create(record("c"))
+    store.create(training_record("c"))
     result = compared(store.folder, [])
     assert [[row.run for row in group.rows] for group in result.groups] == [["b"], ["a"]]
     assert all(group.rows[0].p_value is None for group in result.groups)

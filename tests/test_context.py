@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.practice.competition import PracticeCompetition
-from pipeline.stages.context import Context, Request
-from tests.test_runs import record
+from pipeline.stages.context import Context
+from pipeline.stages.request import Request
+from tests.alone import training_record
 
 
 @pytest.mark.parametrize(("seed", "folder"), [(0, "practice"), (2, "practice-2")])
@@ -24,7 +25,7 @@ def test_each_permutation_is_a_competition_with_a_folder(
 
 def test_a_run_is_asked_of_the_competition_that_it_was_trained_for(tmp_path: Path) -> None:
     asked = Context(tmp_path, Request(runs=("quick",)), lambda line: None)
-    asked.store.create(record(source="practice", practice_seed=1))
+    asked.store.create(training_record(source="practice", practice_seed=1))
     assert isinstance(asked.competition, PracticeCompetition)
     assert asked.competition.seed == 1
     other = Context(tmp_path, Request(practice_seed=2, runs=("quick",)), lambda line: None)

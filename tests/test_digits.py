@@ -181,7 +181,7 @@ def test_reading_the_real_size_needs_less_than_half_a_gibibyte(
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from pipeline import digits\n"
+        "from pipeline.data import digits\n"
         "train = digits.read_train(Path(sys.argv[1], 'train.csv'), 42_000)\n"
         "test = digits.read_test(Path(sys.argv[1], 'test.csv'), 28_000)\n"
         "assert len(train.images) + len(test) == 70_000\n"

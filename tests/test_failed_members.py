@@ -12,13 +12,16 @@ import pytest
 from pipeline import recipe
 from pipeline.common.errors import DivergedError, PipelineError
 from pipeline.executors import worker
+from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run, describe
-from pipeline.stages.context import Context, Request
+from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
+from pipeline.stages.request import Request
 from pipeline.stages.train import train
 from pipeline.training import loop
+from pipeline.training.events import EpochEnded, Event
 
-FOLDED = "members.folds=3 loop.epochs=2 members.required={required}"
+FOLDED = "members.folds=3 training.epochs=2 members.required={required}"
 
 
 class Telling:
@@ -32,7 +35,7 @@ class Telling:
 
 
 def context(root: Path, data: Path, settings: str, *, telling: Telling | None = None) -> Context:
-    request = Request(recipe.load("mlp_50", settings), str(data), executor="serial")
+    request = Request(recipe=recipe.load("mlp_50", settings), source=str(data), executor="serial")
     return Context(root, request, telling or Telling())
 
 
@@ -41,18 +44,17 @@ def second_fails(patch: pytest.MonkeyPatch, error: Exception, times: int) -> lis
     original: Callable[..., None] = loop.train_member
     begun: list[Member] = []
 
-    def fail_sometimes(*others: Any) -> None:
-        *_, watcher, member = others
+    def fail_sometimes(settings: Recipe, member: Member, *rows: Any, **others: Any) -> None:
         begun.append(member)
-        if member.index == 1 and sum(one.index == 1 for one in begun) <= times:
-            saved = watcher.saved
+        on_event = others.pop("on_event")
+        fails = member.index == 1 and sum(one.index == 1 for one in begun) <= times
 
-            def fail(epoch: int, metrics: Any) -> None:
-                saved(epoch, metrics)
+        def fail(event: Event) -> None:
+            on_event(event)
+            if fails and isinstance(event, EpochEnded):
                 raise error
 
-            watcher.saved = fail
-        original(*others)
+        original(settings, member, *rows, on_event=fail, **others)
 
     patch.setattr(worker, "train_member", fail_sometimes)
     return begun
@@ -69,10 +71,10 @@ def test_a_member_that_raises_is_tried_again_from_its_last_epoch(
     assert [one.status for one in run.record.members] == ["done"] * 3
     assert [one.reason for one in run.record.members] == [""] * 3
     trace = run.member_folder(1) / "error.txt"
-    failure = f"member 2/3 failed: RuntimeError: the device (all of it: {trace})"
+    failure = f"member 2/3 failed: RuntimeError: the device (traceback: {trace})"
     assert failure in telling.lines
     assert "is gone" in trace.read_text()
-    assert "member 2/3, fold 2 of 3: going on after epoch 1" in telling.lines
+    assert "member 2/3, fold 2 of 3: continuing after epoch 1" in telling.lines
 
 
 def test_a_member_that_diverges_begins_anew_with_other_weights(
@@ -80,9 +82,9 @@ def test_a_member_that_diverges_begins_anew_with_other_weights(
 ) -> None:
     begun = second_fails(monkeypatch, DivergedError("loss became nan"), times=1)
     run = train(context(tmp_path, small_digits, FOLDED.format(required=3)))
-    assert [(one.index, one.epochs, one.draw) for one in begun][-1] == (1, 0, 1)
+    assert [(one.index, one.epochs, one.attempt) for one in begun][-1] == (1, 0, 1)
     undisturbed = train(context(tmp_path / "other", small_digits, FOLDED.format(required=3)))
-    assert [one.draw for one in run.record.members] == [0, 1, 0]
+    assert [one.attempt for one in run.record.members] == [0, 1, 0]
     same = [first_weights(run, one) == first_weights(undisturbed, one) for one in range(3)]
     assert same == [True, False, True]
 
@@ -120,7 +122,7 @@ def test_a_lost_member_may_still_diverge_and_the_count_outlives_the_command(
         train(context(tmp_path, small_digits, settings))
     assert begun == [], "its tries were used up, whatever the number of commands"
     run = train(context(tmp_path, small_digits, f"{settings} members.retries=2"))
-    assert [(one.index, one.draw) for one in begun] == [(1, 2)]
+    assert [(one.index, one.attempt) for one in begun] == [(1, 2)]
     assert run.state() == "done"
 
 
@@ -146,7 +148,7 @@ def test_the_others_go_on_without_a_member_that_fails_for_good(
     assert [one.index for one in begun] == [0, 1, 2, 1]
     assert run.state() == "done"
     assert [one.status for one in run.record.members] == ["done", "failed", "done"]
-    said = f"run {run.id} goes on without 1 of 3 members, as members.required is 2"
+    said = f"run {run.id} continues without 1 of 3 members, as members.required is 2"
     assert f"{said} (member 2: RuntimeError: no luck)" in telling.lines
     # It has two checkpoints, of which none counts; its fold's rows are predicted by nobody.
     assert run.record.members[1].checkpoints
@@ -183,15 +185,15 @@ def test_too_few_members_end_the_run_clearly(
 def test_a_rate_that_lets_every_member_diverge_ends_the_run(
     small_digits: Path, tmp_path: Path
 ) -> None:
-    settings = "members.folds=2 loop.epochs=2 loop.learning_rate=1e30 members.retries=0"
+    settings = "members.folds=2 training.epochs=2 training.learning_rate=1e30 members.retries=0"
     with pytest.raises(PipelineError, match=r"2 of 2 members failed.* loss became (nan|inf) in"):
         train(context(tmp_path, small_digits, settings))
     (run,) = context(tmp_path, small_digits, "").store.all()
-    assert [one.draw for one in run.record.members] == [1, 1]
+    assert [one.attempt for one in run.record.members] == [1, 1]
 
 
 def test_the_only_member_says_itself_why_it_failed(small_digits: Path, tmp_path: Path) -> None:
-    settings = "training.epochs=2 loop.learning_rate=1e30"
+    settings = "training.epochs=2 training.learning_rate=1e30"
     telling = Telling()
     told = r"^run mlp_50-s0-\w+: loss became (nan|inf) in epoch 1.*learning_rate"
     with pytest.raises(PipelineError, match=told):

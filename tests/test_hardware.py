@@ -9,15 +9,17 @@ import pytest
 import tensorflow as tf
 
 from pipeline import recipe
-from pipeline.common import nvidia
+from pipeline.common import startup
 from pipeline.data.digits import Digits
 from pipeline.data.split import hold_out
-from pipeline.executors.events import Finished, Message, Task
-from pipeline.executors.worker import train_apart
+from pipeline.executors.tasks import Task
+from pipeline.executors.worker import run_task
 from pipeline.runs import Member
-from pipeline.stages.context import Context, Request
+from pipeline.stages.context import Context
+from pipeline.stages.request import Request
 from pipeline.stages.train import train
 from pipeline.training import hardware
+from pipeline.training.events import Event, Finished
 from tests.commands import plain_environment
 
 FLAGS = "processor : 0\nflags : fpu avx2 {}\nprocessor : 1\nflags : fpu avx2 {}\n"
@@ -81,8 +83,8 @@ def test_a_gpu_gets_what_its_units_multiply_and_xla(
     assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)
     monkeypatch.setattr(experimental, "enable_op_determinism", lambda: None)
     for xla in ("auto", "on"):
-        asked = recipe.load("bn_cnn", f"training.deterministic=true training.xla={xla}").training
-        assert not hardware.prepare(asked).xla
+        settings = recipe.TrainingSettings.model_validate({"deterministic": True, "xla": xla})
+        assert not hardware.prepare(settings).xla
 
 
 @pytest.mark.parametrize(
@@ -110,19 +112,20 @@ def test_a_gpu_is_expected_where_the_driver_lists_one_that_is_not_hidden(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert nvidia.gpu_expected() is expected
+    assert startup.gpu_expected() is expected
 
 
 def test_no_nvidia_smi_means_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not nvidia.driver_answers()
+    assert not startup.nvidia_driver_answers()
 
 
 SETTLED = """
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
-from pipeline import hardware, recipe
-found = hardware.prepare(recipe.load("quick", "training.deterministic={}").training, {})
+from pipeline import recipe
+from pipeline.training import hardware
+found = hardware.prepare(recipe.load("quick", "training.deterministic={}").training, threads={})
 print(tf.config.threading.get_intra_op_parallelism_threads(), is_op_determinism_enabled())
 print(found.threads == (1 if {} else found.cores))
 """
@@ -148,9 +151,9 @@ def test_a_gpu_that_tensorflow_cannot_use_is_told(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe.load("mlp_50", "training.epochs=1")
-    monkeypatch.setattr(nvidia, "gpu_expected", lambda: True)
+    monkeypatch.setattr("pipeline.stages.train.gpu_expected", lambda: True)
     lines: list[str] = []
-    train(Context(tmp_path, Request(settings, str(small_digits)), lines.append))
+    train(Context(tmp_path, Request(recipe=settings, source=str(small_digits)), lines.append))
     assert sum(line.startswith("this machine has an NVIDIA GPU, but") for line in lines) == 1
 
 
@@ -160,18 +163,19 @@ def test_a_cluster_that_counts_for_nothing_is_told(
     settings = recipe.load("mlp_50", "training.epochs=1")
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
     lines: list[str] = []
-    train(Context(tmp_path, Request(settings, str(small_digits)), lines.append))
-    told = "RAY_ADDRESS counts for nothing here; EXECUTOR=ray trains on that cluster"
-    assert lines.count(told) == 1
+    train(Context(tmp_path, Request(recipe=settings, source=str(small_digits)), lines.append))
+    message = "RAY_ADDRESS has no effect here; EXECUTOR=ray trains on that cluster"
+    assert lines.count(message) == 1
 
 
 def test_a_member_without_gpus_trains_without_them_wherever_it_is(
-    labelled: Digits, monkeypatch: pytest.MonkeyPatch
+    labelled: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe.load("mlp_50", "training.epochs=1 members.gpus=0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     split = hold_out(labelled.labels, 0.25, 0, "d" * 64)
-    told: list[Message] = []
-    train_apart(Task(settings, Member(index=0, seed=0), split, None), labelled, told.append)
-    assert isinstance(told[-1], Finished)
+    events: list[Event] = []
+    task = Task(settings, Member(index=0, seed=0), split, None)
+    run_task(task, labelled, tmp_path, events.append)
+    assert isinstance(events[-1], Finished)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

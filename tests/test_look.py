@@ -15,9 +15,10 @@ from pipeline.evaluation.views import Views
 from pipeline.prediction import export
 from pipeline.prediction.export import FILES
 from pipeline.runs import Run
-from pipeline.stages.context import Context, Request
+from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.look import VIEWS, Wanted, look, open_views
+from pipeline.stages.request import Request
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def runs(root: Path, small_digits: Path) -> list[Run]:
     )
     made = []
     for settings in (changes, "training.epochs=2"):
-        request = Request(recipe.load("mlp_50", settings), str(small_digits))
+        request = Request(recipe=recipe.load("mlp_50", settings), source=str(small_digits))
         made.append(ensemble(Context(root, request, lambda line: None)))
     return made
 

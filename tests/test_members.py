@@ -15,15 +15,17 @@ from pipeline.data.digits import Digits
 from pipeline.data.split import fingerprint, hold_out, k_folds
 from pipeline.evaluation import scores
 from pipeline.executors import worker
+from pipeline.executors.recorder import Recorder
 from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run, RunStore
-from pipeline.stages.context import Context, Request
+from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
+from pipeline.stages.request import Request
 from pipeline.stages.train import train
 from pipeline.training import loop
 
 FOLDED = (
-    "members.folds=3 members.seeds=2 loop.epochs=2 checkpoints.keep_last=2 "
+    "members.folds=3 members.seeds=2 training.epochs=2 checkpoints.keep_last=2 "
     "prediction.precision=float32"
 )
 
@@ -36,7 +38,7 @@ def context(
     root: Path, data: Path | str, settings: str = FOLDED, *runs: str, force: bool = False
 ) -> Context:
     chosen = recipe.load("mlp_50", settings)
-    request = Request(chosen, str(data), runs=runs, force=force, executor="serial")
+    request = Request(recipe=chosen, source=str(data), runs=runs, force=force, executor="serial")
     return Context(root, request, silent)
 
 
@@ -51,9 +53,11 @@ def trained_on(small_digits: Path, root: Path) -> tuple[Run, dict[int, set[bytes
     seen: dict[int, set[bytes]] = {}
     original: Callable[..., None] = loop.train_member
 
-    def noting(settings: Recipe, rows: Digits, *others: Any) -> None:
-        seen[others[-1].index] = {image.tobytes() for image in rows.images}
-        original(settings, rows, *others)
+    def noting(
+        settings: Recipe, member: Member, rows: Digits, validation: Digits, **others: Any
+    ) -> None:
+        seen[member.index] = {image.tobytes() for image in rows.images}
+        original(settings, member, rows, validation, **others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "train_member", noting)
@@ -116,10 +120,10 @@ def test_seeds_of_one_fold_differ(trained_on: tuple[Run, dict[int, set[bytes]]])
 
 def interrupt(patch: pytest.MonkeyPatch, index: int, epochs: int) -> list[int]:
     """Have Ctrl-C come once, when a member has come so far; return whose training begins."""
-    original: Callable[..., None] = worker.Teller.kept
+    original: Callable[..., None] = Recorder._update
     begun: list[int] = []
 
-    def keep_and_stop(self: worker.Teller, member: Member) -> None:
+    def record_and_stop(self: Recorder, member: Member) -> None:
         original(self, member)
         if member.index not in begun[-1:]:
             begun.append(member.index)
@@ -127,7 +131,7 @@ def interrupt(patch: pytest.MonkeyPatch, index: int, epochs: int) -> list[int]:
             begun.append(-1)
             raise KeyboardInterrupt
 
-    patch.setattr(worker.Teller, "kept", keep_and_stop)
+    patch.setattr(Recorder, "_update", record_and_stop)
     return begun
 
 
@@ -179,7 +183,7 @@ def test_a_folder_may_be_below_the_home_folder(
 def test_scores_of_a_run_that_went_on_are_made_anew(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = "training.epochs=3 loop.learning_rate=0.1"
+    settings = "training.epochs=3 training.learning_rate=0.1"
     with monkeypatch.context() as patch:
         interrupt(patch, index=0, epochs=2)
         with pytest.raises(KeyboardInterrupt):
@@ -222,7 +226,7 @@ def test_a_run_of_other_code_is_not_continued(
     with pytest.raises(KeyboardInterrupt):
         train(context(tmp_path, small_digits))
     (folder,) = (tmp_path / "runs").glob("mlp_50-*")
-    monkeypatch.setattr("pipeline.common.provenance.code_fingerprint", lambda: "other")
+    monkeypatch.setattr("pipeline.stages.train.code_fingerprint", lambda *_: "other")
     with pytest.raises(PipelineError, match=r"was begun with other data, code or library versions"):
         train(context(tmp_path, small_digits, FOLDED, folder.name))
 

@@ -21,7 +21,7 @@ from pipeline.networks.batch_norm_fusion import fold
 from pipeline.prediction.ensemble import DOUBT, out_of_fold, predict
 from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.runs import Checkpoint, Member, RunStore
-from tests.test_runs import record
+from tests.alone import training_record
 
 
 def scatter(network: keras.Model) -> None:
@@ -126,7 +126,7 @@ def test_of_a_run_with_folds_too(labelled: Digits, tmp_path: Path) -> None:
     splits = k_folds(labelled.labels, 2, 0, "d" * 64)
     saved = Checkpoint(file="a.keras", epoch=1, val_accuracy=0.9, val_loss=0.1)
     members = [Member(index=fold, fold=fold, seed=0, checkpoints=[saved]) for fold in (0, 1)]
-    run = RunStore(tmp_path).create(record(status="done", members=members))
+    run = RunStore(tmp_path).create(training_record(status="done", members=members))
     for seed, path in enumerate(run.checkpoint_paths()):
         path.parent.mkdir(parents=True)
         save_untrained("mlp_256", seed, 15, path)

@@ -48,7 +48,7 @@ def test_members_side_by_side_share_one_display(clock: Clock) -> None:
         clock.now += 4
         shown.end_epoch(0, 1, METRICS)
         assert lines[-1].startswith("member 1/3  epoch  1/4  loss 0.1000  accuracy 0.9700")
-        assert "val_accuracy 0.98765  learning rate 0.001  8.0 s an epoch" in lines[-1]
+        assert "val_accuracy 0.98765  learning rate 0.001  8.0 s per epoch" in lines[-1]
         # One epoch in 8 s, and 3 + 4 + 2 to come.
         assert left(lines[-1]) == 72
         shown.end_epoch(2, 3, METRICS)
@@ -85,4 +85,4 @@ def test_the_only_member_has_no_number(clock: Clock) -> None:
         clock.now += 60
         shown.end_epoch(0, 1, METRICS)
     assert lines[-1].startswith("epoch  1/20  loss")
-    assert lines[-1].endswith("60.0 s an epoch, at most 19 min left")
+    assert lines[-1].endswith("60.0 s per epoch, at most 19 min left")

@@ -11,28 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import recipe
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.runs import Member, Record, Run, RunStore, as_json, describe
-
-
-def record(name: str = "quick-s0-12345678", **changes: object) -> Record:
-    values = {
-        "id": name,
-        "identity": name,
-        "status": "running",
-        "recipe": {},
-        "recipe_name": "quick",
-        "seed": 0,
-        "source": "practice",
-        "practice_seed": 0,
-        "data_fingerprint": "d" * 64,
-        "split_fingerprint": "s" * 64,
-        "code_fingerprint": "c" * 64,
-        "versions": {},
-        "git": {},
-    }
-    return Record.model_validate({**values, **changes})
+from pipeline.runs import AverageRecord, Member, Run, RunStore, as_json, describe
+from tests.alone import training_record
 
 
 @pytest.fixture
@@ -41,24 +24,24 @@ def store(tmp_path: Path) -> RunStore:
 
 
 def test_a_record_is_read_back_as_it_was_written(store: RunStore) -> None:
-    made = store.create(record())
+    made = store.create(training_record())
     made.record.members = [Member(index=0, seed=0, epochs=3, seconds=1.5, checkpoints=[])]
     made.save()
     assert store.find(made.id).record == made.record
-    assert json.loads((made.folder / "run.json").read_text())["schema_version"] == 1
+    assert json.loads((made.folder / "run.json").read_text())["schema_version"] == 2
 
 
 def test_a_second_run_of_the_same_name_gets_a_number(store: RunStore) -> None:
-    names = [store.create(record()).id for _ in range(3)]
+    names = [store.create(training_record()).id for _ in range(3)]
     assert names == [f"quick-s0-12345678{ending}" for ending in ("", "-2", "-3")]
     # The first name is the beginning of the others, and yet names one run.
     assert store.find("quick-s0-12345678").id == names[0]
 
 
 def test_only_finished_runs_are_found_by_identity_newest_first(store: RunStore) -> None:
-    first, second, running = (store.create(record(identity="same")) for _ in range(3))
+    first, second, running = (store.create(training_record(identity="same")) for _ in range(3))
     for run in (first, second):
-        with run.worked_on():
+        with run.in_progress():
             pass
     assert [run.id for run in store.with_identity("same")] == [second.id, first.id]
     assert running.state() == "running"
@@ -66,12 +49,12 @@ def test_only_finished_runs_are_found_by_identity_newest_first(store: RunStore) 
 
 def test_prefixes(store: RunStore) -> None:
     for name in ("quick-s0-aaaa", "quick-s1-bbbb"):
-        store.create(record(name))
+        store.create(training_record(name))
     assert store.find("quick-s1").id == "quick-s1-bbbb"
     assert store.find("runs/quick-s1-bbbb/").id == "quick-s1-bbbb"
     with pytest.raises(PipelineError, match="it fits quick-s0-aaaa, quick-s1-bbbb"):
         store.find("quick")
-    with pytest.raises(PipelineError, match="RUN is 'bn': no run begins so"):
+    with pytest.raises(PipelineError, match="RUN is 'bn': no run begins with it"):
         store.find("bn")
 
 
@@ -86,15 +69,15 @@ def test_prefixes(store: RunStore) -> None:
 def test_the_way_a_run_ends_is_recorded(
     store: RunStore, error: BaseException, status: str, reason: str
 ) -> None:
-    run = store.create(record())
-    with pytest.raises(type(error)), run.worked_on():
+    run = store.create(training_record())
+    with pytest.raises(type(error)), run.in_progress():
         raise error
     found = store.find(run.id)
     assert (found.state(), found.record.reason) == (status, reason)
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(store: RunStore) -> None:
-    run = store.create(record())
+    run = store.create(training_record())
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     run.record.process = process.pid
@@ -111,13 +94,13 @@ def test_members_are_told_as_they_are(store: RunStore) -> None:
         Member(index=2, seed=0, status="failed", reason="loss became nan"),
         Member(index=3, seed=0, status="pending"),
     ]
-    run = store.create(record(status="pending", members=members))
-    with run.held(), run.worked_on():
+    run = store.create(training_record(status="pending", members=members))
+    with run.held(), run.in_progress():
         lines = describe(run)
         assert lines[0].startswith(f"{run.id}  running  ")
         assert lines[1] == "  4 members: 1 done, 1 running, 1 failed, 1 pending"
         where = f"process 77 on {socket.gethostname()}"
-        told = rf"  member 2: running, 3 epochs done, {where}, last heard of 9[0-9] s ago"
+        told = rf"  member 2: running, 3 epochs done, {where}, last report 9[0-9] s ago"
         assert re.fullmatch(told, lines[2])
         assert lines[3:] == ["  member 3: failed: loss became nan"]
         run.record.process += 1  # as a process that was killed leaves it
@@ -132,14 +115,14 @@ def test_members_are_told_as_they_are(store: RunStore) -> None:
 def test_the_only_member_is_told_where_it_is_running(store: RunStore) -> None:
     heard = datetime.now(UTC).isoformat(timespec="seconds")
     member = Member(index=0, seed=0, status="running", epochs=3, process=77, heartbeat=heard)
-    run = store.create(record(status="pending", members=[member]))
-    with run.held(), run.worked_on():
+    run = store.create(training_record(status="pending", members=[member]))
+    with run.held(), run.in_progress():
         assert describe(run)[1].startswith("  running, 3 epochs done, process 77 on ")
     assert len(describe(run)) == 1
 
 
 def test_what_a_killed_process_left_half_written_is_removed(store: RunStore) -> None:
-    run = store.create(record(status="pending"))
+    run = store.create(training_record(status="pending"))
     checkpoints = run.member_folder(0) / "checkpoints"
     (checkpoints / ".partial").mkdir(parents=True)
     left = [run.folder / ".run-ab.json", run.member_folder(0) / ".resume-cd.npz"]
@@ -153,7 +136,7 @@ def test_what_a_killed_process_left_half_written_is_removed(store: RunStore) -> 
 
 
 def test_damaged_records_and_arrays_are_named(store: RunStore) -> None:
-    run = store.create(record())
+    run = store.create(training_record())
     with pytest.raises(PipelineError, match=r"validation\.npz cannot be read.*make ensemble RUN="):
         run.load_arrays("validation")
     run.save_arrays("validation", rows=np.arange(1000))
@@ -164,12 +147,99 @@ def test_damaged_records_and_arrays_are_named(store: RunStore) -> None:
         with pytest.raises(PipelineError, match=r"validation\.npz cannot be read"):
             run.load_arrays("validation")
     (run.folder / "run.json").write_text("{")
-    with pytest.raises(PipelineError, match=r"run\.json is not a run record of schema 1"):
+    with pytest.raises(PipelineError, match=r"run\.json is not a run record \(JSONDecodeError"):
         store.all()
 
 
+@pytest.mark.parametrize("version", [0, 3, "2"])
+def test_a_record_of_an_unknown_version_is_one_clear_line(version: object, store: RunStore) -> None:
+    run = store.create(training_record())
+    path = run.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": version}))
+    with pytest.raises(PipelineError) as error:
+        store.all()
+    assert str(error.value).startswith(f"{path}: schema_version is {version!r}; this version of")
+    assert "\n" not in str(error.value)
+
+
+VERSION_1 = {
+    "schema_version": 1,
+    "id": "quick-s0-12345678",
+    "identity": "i" * 64,
+    "status": "done",
+    "reason": "",
+    "recipe": json.loads(recipe.load("quick", "members.folds=2").model_dump_json()),
+    "recipe_name": "quick",
+    "seed": 0,
+    "parents": [],
+    "source": "practice",
+    "practice_seed": 0,
+    "data_fingerprint": "d" * 64,
+    "split_fingerprint": "s" * 64,
+    "code_fingerprint": "c" * 64,
+    "versions": {"python": "3.11.7"},
+    "git": {"commit": "a" * 40, "dirty": False},
+    "hardware": {"cores": 2, "precision": "float32"},
+    "host": "here",
+    "process": 7,
+    "created_at": "2026-11-22T19:44:59+00:00",
+    "timings": {"training_seconds": 60.0},
+    "members": [
+        {
+            **{"index": number, "fold": number, "seed": 0, "status": "done", "reason": ""},
+            **{"draw": number, "host": "here", "process": 7, "device": "2 CPU cores, float32"},
+            **{"heartbeat": "", "parameters": 61578, "epochs": 3, "seconds": 30.5},
+            "checkpoints": [
+                {"file": "a.keras", "epoch": 3, "val_accuracy": 0.99, "val_loss": 0.04}
+            ],
+        }
+        for number in (0, 1)
+    ],
+    "scores": {
+        **{"validation_accuracy": 0.99, "validation_rows": 6300, "interval": [0.98, 0.995]},
+        **{"log_loss": 0.05, "test_accuracy": None, "test_rows": 0, "test_interval": None},
+        **{"training_accuracy": None, "precision": "float32"},
+    },
+}
+"""A run.json as earlier code wrote it."""
+
+
+def write_version_1(store: RunStore, **changes: object) -> Run:
+    values = {**VERSION_1, **changes}
+    path = store.folder / str(values["id"]) / "run.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(values))
+    return store.find(path.parent.name)
+
+
+def test_a_record_of_version_1_is_still_read(store: RunStore) -> None:
+    run = write_version_1(store)
+    assert run.training.recipe == recipe.load("quick", "members.folds=2")
+    assert [member.attempt for member in run.record.members] == [0, 1]
+    assert run.training.hardware == VERSION_1["hardware"]
+    assert run.record.scores is not None
+    assert run.record.scores.interval == (0.98, 0.995)
+    run.save()
+    assert json.loads((run.folder / "run.json").read_text())["schema_version"] == 2
+    assert store.find(run.id).record == run.record
+
+
+@pytest.mark.parametrize(("folds", "one_fold_per_row"), [(0, True), (2, False)])
+def test_an_average_of_version_1_becomes_a_record_of_its_own_kind(
+    folds: int, one_fold_per_row: bool, store: RunStore
+) -> None:
+    settings = recipe.load("quick", f"members.folds={folds}").model_dump(mode="json")
+    run = write_version_1(store, parents=["a", "b"], recipe=settings)
+    assert isinstance(run.record, AverageRecord)
+    assert run.record.parents == ["a", "b"]
+    assert run.record.one_fold_per_row is one_fold_per_row
+    assert run.record.checkpoint_count == 2
+    with pytest.raises(PipelineError, match="averages a and b and has no network of its own"):
+        _ = run.training
+
+
 def test_arrays_are_read_back(store: RunStore) -> None:
-    run: Run = store.create(record())
+    run: Run = store.create(training_record())
     run.save_arrays("test", rows=np.arange(3), probabilities=np.eye(3, 10, dtype=np.float32))
     np.testing.assert_array_equal(run.load_arrays("test")["rows"], [0, 1, 2])
     assert not run.has_probabilities()

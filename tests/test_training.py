@@ -18,10 +18,10 @@ from pipeline.prediction.ensemble import predict
 from pipeline.recipe import Recipe
 from pipeline.runs import Member
 from pipeline.training.augmentation import ENGINES
+from pipeline.training.batches import epoch_plan, training_dataset
 from pipeline.training.callbacks import KeptCheckpoints
-from pipeline.training.hardware import Hardware, prepare
-from pipeline.training.loop import epoch_plan, train_member, training_dataset
-from tests.watching import Watching
+from pipeline.training.events import EpochEnded
+from tests.alone import Alone
 
 SMALL = recipe.load(
     "quick",
@@ -31,10 +31,6 @@ SMALL = recipe.load(
 
 def silent(line: str) -> None:
     """Take a progress line."""
-
-
-def hardware(settings: Recipe = SMALL) -> Hardware:
-    return prepare(settings.training)
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +44,21 @@ def validation(labelled: Digits) -> Digits:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_order_and_warps_depend_on_seed_member_and_epoch_alone(engine: str) -> None:
-    made = ENGINES[engine](SMALL.augmentation.model_dump(exclude={"engine"}))
-    order, warps = epoch_plan(made, 100, seed=1, member=2, epoch=3)
-    again, warps_again = epoch_plan(made, 100, seed=1, member=2, epoch=3)
-    np.testing.assert_array_equal(order, again)
-    np.testing.assert_array_equal(warps, warps_again)
+def test_order_and_warps_are_functions_of_seed_member_and_epoch(engine: str) -> None:
+    sampler = ENGINES[engine](SMALL.augmentation.model_dump(exclude={"engine"}))
+    order, warps = epoch_plan(sampler, 100, seed=1, member=2, epoch=3)
+    same_order, same_warps = epoch_plan(sampler, 100, seed=1, member=2, epoch=3)
+    np.testing.assert_array_equal(order, same_order)
+    np.testing.assert_array_equal(warps, same_warps)
     assert sorted(order) == list(range(100))
-    for other in ((0, 2, 3), (1, 0, 3), (1, 2, 0)):
-        different, _ = epoch_plan(made, 100, *other)
-        assert (order != different).any()
+    if engine != "none":
+        assert len(np.unique(warps, axis=0)) == 100, "each position has a warp of its own"
+    for seed, member, epoch in ((0, 2, 3), (1, 0, 3), (1, 2, 0)):
+        other_order, other_warps = epoch_plan(sampler, 100, seed, member, epoch)
+        assert (order != other_order).any()
+        # Nearly all numbers are new. A warp in common would mean a common stream of numbers.
+        shared = np.isin(other_warps[:, 0], warps[:, 0]).mean()
+        assert shared == 1 if engine == "none" else shared < 0.05
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -81,23 +82,23 @@ def test_the_dataset_can_be_entered_at_any_epoch(engine: str, rows: Digits) -> N
 def test_a_member_leaves_its_best_epochs_and_its_history(
     rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
-    watching = Watching()
-    kept = watching.members
-    train_member(SMALL, rows, validation, tmp_path / "0", hardware(), watching)
-    history = pd.read_csv(tmp_path / "0" / "history.csv")
+    alone = Alone(tmp_path)
+    member = alone.train(SMALL, rows, validation)
+    history = pd.read_csv(alone.folder / "history.csv")
     assert list(history["epoch"]) == [1, 2, 3, 4]
     assert list(history.columns) == [
         *["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
     ]
     best = history.sort_values(["val_accuracy", "val_loss"], ascending=[False, True])[:2]
-    assert [one.epoch for one in kept[-1].checkpoints] == list(best["epoch"])
-    assert [member.epochs for member in kept] == [0, 1, 2, 3, 4, 4]
-    assert [member.status for member in kept] == ["running"] * 5 + ["done"]
-    assert watching.epochs == [1, 2, 3, 4]
-    files = sorted(path.name for path in (tmp_path / "0" / "checkpoints").iterdir())
-    assert files == sorted(one.file for one in kept[-1].checkpoints)
-    for one in kept[-1].checkpoints:
-        path = tmp_path / "0" / "checkpoints" / one.file
+    assert [one.epoch for one in member.checkpoints] == list(best["epoch"])
+    assert [one.epochs for one in alone.recorded] == [0, 1, 2, 3, 4, 4]
+    assert [one.status for one in alone.recorded] == ["running"] * 5 + ["done"]
+    epochs = [event.epoch for event in alone.events if isinstance(event, EpochEnded)]
+    assert epochs == [1, 2, 3, 4]
+    files = sorted(path.name for path in (alone.folder / "checkpoints").iterdir())
+    assert files == sorted(one.file for one in member.checkpoints)
+    for one in member.checkpoints:
+        path = alone.folder / "checkpoints" / one.file
         (probabilities,) = predict([path], [validation.images], "float32", silent)
         accuracy = (probabilities.argmax(axis=1) == validation.labels).mean()
         assert accuracy == pytest.approx(one.val_accuracy, abs=1e-6)
@@ -110,41 +111,63 @@ def test_a_member_leaves_its_best_epochs_and_its_history(
 def test_a_recipe_without_schedule_trains_all_epochs_and_keeps_the_last(
     rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
-    settings = recipe.load(
-        "quick",
-        "training.epochs=3 training.optimizer=sgd training.learning_rate=0.05 "
-        "reduce_on_plateau.enabled=false reduce_on_plateau.patience=0 "
-        "early_stopping.enabled=false early_stopping.patience=0 early_stopping.min_delta=9 "
-        "checkpoints.keep_best=0 checkpoints.keep_last=2",
-    )
-    watching = Watching()
-    kept = watching.members
-    train_member(settings, rows, validation, tmp_path, hardware(), watching)
-    history = pd.read_csv(tmp_path / "history.csv")
+    # An early stopping without patience would end the training, and a plateau would lower the rate.
+    changes = {
+        "training": {"epochs": 3, "optimizer": "sgd", "learning_rate": 0.05},
+        "reduce_on_plateau": {"enabled": False, "patience": 0},
+        "early_stopping": {"enabled": False, "patience": 0, "min_delta": 9.0},
+        "checkpoints": {"keep_best": 0, "keep_last": 2},
+        "network": {"name": "small_cnn"},
+    }
+    settings = Recipe.model_validate({"name": "quick", **changes})
+    alone = Alone(tmp_path)
+    member = alone.train(settings, rows, validation)
+    history = pd.read_csv(alone.folder / "history.csv")
     assert list(history["epoch"]) == [1, 2, 3]
     np.testing.assert_allclose(history["learning_rate"], 0.05, rtol=1e-6)
-    assert sorted(one.epoch for one in kept[-1].checkpoints) == [2, 3]
-    files = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert files == {one.file for one in kept[-1].checkpoints}
-    assert kept[-1].parameters == 61_578
+    assert sorted(one.epoch for one in member.checkpoints) == [2, 3]
+    files = {path.name for path in (alone.folder / "checkpoints").iterdir()}
+    assert files == {one.file for one in member.checkpoints}
+    assert member.parameters == 61_578
 
 
 def test_the_best_and_the_last_epochs_are_kept_each_once(tmp_path: Path) -> None:
     settings = recipe.CheckpointSettings(keep_best=2, keep_last=1)
     network = networks.build("mlp_50")
     network.compile()
-    checkpoints = KeptCheckpoints(tmp_path / "checkpoints", networks.build("mlp_50"), settings)
+    checkpoints = KeptCheckpoints(tmp_path, networks.build("mlp_50"), settings)
     checkpoints.set_model(network)
-    found = []
+    kept, saved = [], []
     for epoch, (accuracy, loss) in enumerate(
         [(0.5, 1.0), (0.9, 0.4), (0.7, 0.6), (0.9, 0.3), (0.6, 0.7)]
     ):
         checkpoints.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
-        checkpoints.remove_replaced()
-        found.append([one.epoch for one in checkpoints.kept])
-        files = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-        assert files == {one.file for one in checkpoints.kept}
-    assert found == [[1], [2, 1], [2, 3], [4, 2], [4, 2, 5]]
+        kept.append([one.epoch for one in checkpoints.kept])
+        saved += list(checkpoints.new_file)
+    assert kept == [[1], [2, 1], [2, 3], [4, 2], [4, 2, 5]]
+    assert [name[:21] for name in saved] == [f"checkpoints/epoch-00{n}" for n in range(1, 6)]
+    assert list(tmp_path.iterdir()) == [], "nothing is left in the scratch folder"
+
+
+def test_an_epoch_that_is_not_kept_is_not_saved(tmp_path: Path) -> None:
+    network = networks.build("mlp_50")
+    network.compile()
+    settings = recipe.CheckpointSettings(keep_best=1)
+    checkpoints = KeptCheckpoints(tmp_path, networks.build("mlp_50"), settings)
+    checkpoints.set_model(network)
+    for epoch, accuracy in enumerate((0.9, 0.8)):
+        checkpoints.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": 1.0})
+    assert checkpoints.new_file == {}
+    assert [one.epoch for one in checkpoints.kept] == [1]
+
+
+def test_an_epoch_without_validation_accuracy_raises(tmp_path: Path) -> None:
+    checkpoints = KeptCheckpoints(
+        tmp_path, networks.build("mlp_50"), recipe.CheckpointSettings(keep_best=1)
+    )
+    checkpoints.set_model(networks.build("mlp_50"))
+    with pytest.raises(KeyError, match="val_accuracy"):
+        checkpoints.on_epoch_end(0, {"val_acc": 0.9, "val_loss": 1.0})
 
 
 def test_training_does_not_depend_on_what_was_trained_before(
@@ -154,13 +177,13 @@ def test_training_does_not_depend_on_what_was_trained_before(
     other = recipe.load("mlp_50", "training.epochs=1 training.batch_size=50")
     histories = []
     for number, one in enumerate([settings, other, settings]):
-        folder = tmp_path / str(number)
-        train_member(one, rows, validation, folder, hardware(one), Watching())
-        histories.append(pd.read_csv(folder / "history.csv").drop(columns="seconds"))
+        alone = Alone(tmp_path / str(number))
+        alone.train(one, rows, validation)
+        histories.append(pd.read_csv(alone.folder / "history.csv").drop(columns="seconds"))
     pd.testing.assert_frame_equal(histories[0], histories[2])
 
 
-def test_without_warps_the_digits_are_as_they_are(rows: Digits) -> None:
+def test_without_warps_the_digits_are_unchanged(rows: Digits) -> None:
     settings = recipe.load("mlp_50", "training.epochs=1 training.batch_size=520")
     ((images, labels),) = list(training_dataset(settings, rows, member=0))
     order, _ = epoch_plan(ENGINES["none"]({}), 520, seed=0, member=0, epoch=0)
@@ -172,12 +195,13 @@ def test_an_infinite_loss_ends_training_and_keeps_nothing_of_it(
     rows: Digits, validation: Digits, tmp_path: Path
 ) -> None:
     settings = recipe.load("quick", "training.learning_rate=1e30 training.epochs=2")
+    alone = Alone(tmp_path)
     with pytest.raises(PipelineError, match=r"loss became (nan|inf) in epoch 1.*learning_rate"):
-        train_member(settings, rows, validation, tmp_path, hardware(), Watching())
-    assert not list((tmp_path / "checkpoints").iterdir())
+        alone.train(settings, rows, validation)
+    assert not list(alone.folder.rglob("*"))
 
 
-def test_too_little_memory_is_told_as_such(
+def test_too_little_memory_is_reported_as_such(
     rows: Digits, validation: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhaust(*_: object, **__: object) -> None:
@@ -185,7 +209,7 @@ def test_too_little_memory_is_told_as_such(
 
     monkeypatch.setattr(keras.Model, "fit", exhaust)
     with pytest.raises(PipelineError, match=r"batch_size is 50, for which .* too little memory"):
-        train_member(SMALL, rows, validation, tmp_path, hardware(), Watching())
+        Alone(tmp_path).train(SMALL, rows, validation)
 
 
 def test_ctrl_c_leaves_the_epochs_so_far(rows: Digits, validation: Digits, tmp_path: Path) -> None:
@@ -195,11 +219,10 @@ def test_ctrl_c_leaves_the_epochs_so_far(rows: Digits, validation: Digits, tmp_p
         if member.epochs == 2:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 
-    watching = Watching(interrupt)
+    alone = Alone(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train_member(settings, rows, validation, tmp_path, hardware(), watching)
-    told = watching.members[-1]
-    files = {path.name for path in (tmp_path / "checkpoints").glob("*.keras")}
-    assert len(told.checkpoints) >= 2
-    assert {one.file for one in told.checkpoints} <= files
-    assert list(pd.read_csv(tmp_path / "history.csv")["epoch"])[:2] == [1, 2]
+        alone.train(settings, rows, validation, interrupt)
+    files = {path.name for path in alone.folder.glob("checkpoints/*.keras")}
+    assert len(alone.member.checkpoints) >= 2
+    assert {one.file for one in alone.member.checkpoints} <= files
+    assert list(pd.read_csv(alone.folder / "history.csv")["epoch"])[:2] == [1, 2]

@@ -1,4 +1,4 @@
-"""What a person sees while members train: a line an epoch, and bars on a terminal."""
+"""What a person sees while members train: one line per epoch, and bars on a terminal."""
 
 import sys
 import time
@@ -23,43 +23,45 @@ Report = Callable[[str], None]
 
 
 def ignore(line: str) -> None:
-    """Take a line that nobody needs to see: a Report."""
+    """Drop the line. A `Report` for work that nobody needs to follow."""
 
 
 @dataclass
-class _InTraining:
-    """A member at work: its bar, the steps of an epoch, where it began and how far it is."""
+class _MemberBar:
+    """A member in training: its bar, the steps per epoch, its first epoch, and the steps done."""
 
     bar: TaskID
     steps: int
-    first: int
+    first_epoch: int
     started: float
     done: int = 0
 
     @property
-    def seconds_an_epoch(self) -> float:
-        """The mean wall time of an epoch since the member began, or went on."""
+    def seconds_per_epoch(self) -> float:
+        """The mean wall time of an epoch since this process began with the member."""
         return (time.monotonic() - self.started) * self.steps / max(self.done, 1)
 
 
 class RunProgress:
-    """One bar for the run and one for every member in training, on stderr, with the time left.
+    """One bar for the run and one per member in training, on stderr, with the time left.
 
-    On anything but a terminal the bars stay away, and the line an epoch says the time left.
+    Without a terminal there are no bars. The line per epoch states the time left in any case.
     """
 
-    def __init__(self, report: Report, members: int, epochs: int, done: Mapping[int, int]) -> None:
-        """Take the number of members in all and of epochs of each.
+    def __init__(
+        self, report: Report, members: int, epochs: int, epochs_done: Mapping[int, int]
+    ) -> None:
+        """Take the number of all members and of epochs per member.
 
-        `done` has the number of epochs done before, by member, of those that are to be trained.
+        `epochs_done` maps the index of each member that is still to train to its finished epochs.
         """
         self._report = report
         self._members = members
         self._epochs = epochs
-        self._left = {index: float(epochs - before) for index, before in done.items()}
-        self._trained = 0.0  # epochs, by parts
+        self._epochs_left = {index: float(epochs - done) for index, done in epochs_done.items()}
+        self._epochs_trained = 0.0  # by this process, with fractions
         self._started = time.monotonic()
-        self._at_work: dict[int, _InTraining] = {}
+        self._in_training: dict[int, _MemberBar] = {}
         self._bars = Progress(
             TextColumn("{task.description:>11}"),
             BarColumn(),
@@ -69,7 +71,7 @@ class RunProgress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
-            # A line printed in between goes above the bars, unless stdout is a file or a pipe.
+            # Rich prints lines above the bars, unless stdout is a file or a pipe.
             redirect_stdout=sys.stdout.isatty(),
             disable=not Console(stderr=True).is_terminal,
         )
@@ -88,52 +90,52 @@ class RunProgress:
         self._bars.stop()
 
     def name(self, index: int) -> str:
-        """Return "member 2/15" for the member of index 1, or nothing where it is the only one."""
+        """Return "member 2/15" for the member of index 1. Empty if the run has only one member."""
         return f"member {index + 1}/{self._members}" if self._members > 1 else ""
 
     def begin(self, index: int, epoch: int, steps: int) -> None:
-        """Show that a member goes on after `epoch` epochs, in `steps` steps each."""
+        """Show that a member starts after `epoch` finished epochs, with `steps` steps per epoch."""
         self.end(index)
-        if not self._trained:
-            self._started = time.monotonic()  # what came before was no training
+        if not self._epochs_trained:
+            self._started = time.monotonic()  # the time before was not training
         bar = self._bars.add_task(self.name(index), total=steps)
-        self._at_work[index] = _InTraining(bar, steps, epoch, time.monotonic())
-        self._left[index] = self._epochs - epoch
+        self._in_training[index] = _MemberBar(bar, steps, epoch, time.monotonic())
+        self._epochs_left[index] = self._epochs - epoch
 
     def step(self, index: int, epoch: int, step: int) -> None:
-        """Show that a member has done `step` steps of epoch `epoch`, from 1."""
-        member = self._at_work[index]
-        done = (epoch - 1 - member.first) * member.steps + step
-        self._trained += (done - member.done) / member.steps
+        """Show that a member has done `step` steps of epoch `epoch`, which counts from 1."""
+        member = self._in_training[index]
+        done = (epoch - 1 - member.first_epoch) * member.steps + step
+        self._epochs_trained += (done - member.done) / member.steps
         member.done = done
-        self._left[index] = self._epochs - member.first - done / member.steps
+        self._epochs_left[index] = self._epochs - member.first_epoch - done / member.steps
         name = f"{self.name(index)} epoch {epoch}".strip()
         self._bars.update(member.bar, description=name, completed=step)
-        total = self._trained + sum(self._left.values())
-        self._bars.update(self._run_bar, completed=self._trained, total=total)
+        total = self._epochs_trained + sum(self._epochs_left.values())
+        self._bars.update(self._run_bar, completed=self._epochs_trained, total=total)
 
     def end_epoch(self, index: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Print an epoch's metrics and how long the rest takes at most."""
-        member = self._at_work[index]
+        member = self._in_training[index]
         self.step(index, epoch, member.steps)
-        pace = (time.monotonic() - self._started) / self._trained
+        pace = (time.monotonic() - self._started) / self._epochs_trained
         self._report(
             f"{self.name(index)}  epoch {epoch:>2}/{self._epochs}  loss {metrics['loss']:.4f}  "
             f"accuracy {metrics['accuracy']:.4f}  val_loss {metrics['val_loss']:.4f}  "
             f"val_accuracy {metrics['val_accuracy']:.5f}  "
             f"learning rate {metrics['learning_rate']:.2g}  "
-            f"{member.seconds_an_epoch:.1f} s an epoch, at most "
-            f"{_time(pace * sum(self._left.values()))} left".lstrip()
+            f"{member.seconds_per_epoch:.1f} s per epoch, at most "
+            f"{_duration(pace * sum(self._epochs_left.values()))} left".lstrip()
         )
 
     def end(self, index: int, finished: bool = False) -> None:
-        """Take a member's bar away; of one that is finished, nothing is left."""
-        member = self._at_work.pop(index, None)
+        """Remove a member's bar. A finished member has no epochs left."""
+        member = self._in_training.pop(index, None)
         if member:
             self._bars.remove_task(member.bar)
         if finished:
-            self._left[index] = 0
+            self._epochs_left[index] = 0
 
 
-def _time(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.competitions import submission
 from pipeline.competitions.ledger import Upload
 from pipeline.evaluation import scores
-from pipeline.runs import Record, Run
+from pipeline.runs import Run
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
         high=interval.high,
         validation_rows=rows,
         log_loss=one.log_loss,
-        one_fold_a_row=_one_fold_a_row(record),
+        one_fold_a_row=record.kind == "average" and record.one_fold_per_row,
         p_value=test.p_value if test else None,
         only_this_right=test.only_a if test else None,
         only_best_right=test.only_b if test else None,
@@ -225,11 +225,6 @@ def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
         private_score=upload.private_score if upload else None,
         minutes=sum(record.timings.values()) / 60,
     )
-
-
-def _one_fold_a_row(record: Record) -> bool:
-    folds = record.recipe.get("members", {}).get("folds", 0)
-    return not folds and any(member.fold for member in record.members)
 
 
 def _test_accuracy(run: Run) -> float | None:

@@ -44,7 +44,7 @@ def curves(run: Run, index: int) -> Figure:
     path = run.member_folder(index) / "history.csv"
     (member,) = [one for one in run.record.members if one.index == index]
     kept = [checkpoint.epoch for checkpoint in member.checkpoints]
-    loss = run.record.recipe["training"].get("loss", "")
+    loss = run.training.recipe.training.loss
     unit = "mean squared error" if loss == "mean_squared_error" else "nats"
     try:
         return plots.learning_curves(pd.read_csv(path), kept, unit)

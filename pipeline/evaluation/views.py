@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.common import quiet
 from pipeline.common.errors import PipelineError
+from pipeline.common.startup import quiet_start
 from pipeline.evaluation import plots, tables
 from pipeline.evaluation.pictures import curves
 from pipeline.runs import Run
@@ -142,7 +142,7 @@ class Views:
 
     def parameters(self) -> str:
         """Return the network's layers as text, with parameter counts and the formula of each."""
-        with quiet.startup():
+        with quiet_start():
             from pipeline.networks.layer_table import as_text, layer_table
             from pipeline.prediction.predictor import load_checkpoint
 
@@ -150,7 +150,7 @@ class Views:
 
     def export(self, folder: Path) -> list[Path]:
         """Write the network as .keras, and as JSON and .weights.h5; see exports.export."""
-        with quiet.startup():
+        with quiet_start():
             from pipeline.prediction.export import export
 
         return export(self.checkpoint, folder, self.rows.images[:500])

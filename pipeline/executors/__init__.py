@@ -1,4 +1,5 @@
-"""Many members: an executor trains them, and the process that holds the run records them.
+"""Where members are trained: the queue, the recorder, and one module per executor.
 
-Nothing here imports TensorFlow but what trains: a worker process does it once it is silent.
+Nothing here imports TensorFlow except `worker`, which a worker process imports once its output is
+held back.
 """

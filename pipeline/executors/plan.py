@@ -10,18 +10,18 @@ from pipeline.runs import Member
 EXECUTORS = {
     "auto": "processes, where there are several members and room for two at once; else serial",
     "serial": "one member after another, in this process",
-    "processes": "members side by side on this machine, each in a process of its own",
+    "processes": "members side by side on this machine, each in its own process",
     "ray": "members as tasks of a Ray cluster",
 }
-"""What `EXECUTOR` may be, and what each means."""
+"""What `EXECUTOR` may be, and what each word means."""
 
 
 @dataclass(frozen=True)
 class Arrangement:
     """Where members are trained, how many at once, and what each of them may use.
 
-    `threads` are TensorFlow's for an operation, None for as many as there are cores. `gpus` is
-    the share of a GPU, 0 to 1, None where Ray's cluster is to tell.
+    `threads` are TensorFlow's per operation, None for as many as there are cores. `gpus` is the
+    share of a GPU, 0 to 1, None where Ray's cluster decides.
     """
 
     executor: str
@@ -30,7 +30,7 @@ class Arrangement:
     gpus: float | None
 
     def describe(self) -> str:
-        """Return what a person should know of it, empty for members trained one by one."""
+        """Return the end of a sentence about the run. Empty for members trained one by one."""
         if self.executor == "processes":
             cores = f"{self.threads} CPU core{'s'[: (self.threads or 1) - 1]}"
             return f"; {self.at_once} at a time, {cores} each"
@@ -38,15 +38,15 @@ class Arrangement:
 
 
 def check_executor(name: str) -> None:
-    """Raise PipelineError unless `name` is what `EXECUTOR` may be."""
+    """Raise PipelineError unless `name` is a value of `EXECUTOR`."""
     if name not in EXECUTORS:
         raise PipelineError(f"EXECUTOR is {name!r}; use one of {', '.join(EXECUTORS)}")
 
 
-def plan(recipe: Recipe) -> list[Member]:
-    """Return the record of every network before its training; a hold-out counts as one fold.
+def planned_members(recipe: Recipe) -> list[Member]:
+    """Return the record of every member before its training. A hold-out counts as one fold.
 
-    All folds come with the first seed, then all with the second: more seeds add members at the
+    All folds come with the first seed, then all with the second. So more seeds add members at the
     end and change none before, and the first seed's members predict every row.
     """
     folds = list(range(max(recipe.members.folds, 1))) * recipe.members.seeds
@@ -57,9 +57,9 @@ def plan(recipe: Recipe) -> list[Member]:
 
 
 def arrange(executor: str, recipe: Recipe, cores: int, gpus: int) -> Arrangement:
-    """Settle the recipe's and the executor's automatic settings on a machine.
+    """Resolve the automatic settings of the recipe and the executor on this machine.
 
-    The answer depends on all of the run's members, done or not: a run that goes on has the
+    The result depends on all of the run's members, done or not: a run that continues has the
     threads that it began with. On a machine with GPUs each member has one, or its share of one.
     """
     settings, members = recipe.members, recipe.members.count

@@ -1,8 +1,8 @@
-"""The executor `processes`: members side by side on this machine, each in a process of its own.
+"""The executor `processes`: members side by side on this machine, each in its own process.
 
-The processes are joblib's (loky). Each has a pool of its own, because in a common one the death of
-a worker ends all others. What they tell comes through a pipe, whose end also tells either side
-that the other is gone.
+The processes are loky's, in a pool per process: in a common pool the death of one process ends all
+others. A worker sends its events through a pipe. The end of the pipe also shows each side that the
+other one is gone.
 """
 
 import os
@@ -20,67 +20,65 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+from loky import BrokenProcessPool, ProcessPoolExecutor
 
-from pipeline.common import quiet
+from pipeline.common.startup import quiet_start
 from pipeline.data.digits import Digits
-from pipeline.executors.events import Failed, Finished, Message, Task, Work, failure
+from pipeline.executors.tasks import Task, Work
+from pipeline.training.events import Event, Failed, Finished, failure
 
 
 def train_all(work: Work) -> None:
-    """Train the members, `at_once` of them at a time; a lost process costs its own member only."""
+    """Train up to `at_once` members at a time. A lost process costs its own member only."""
     waiting = deque(work.tasks)
     with TemporaryDirectory(prefix="members-", ignore_cleanup_errors=True) as name:
         scratch = Path(name)
         np.save(scratch / "images.npy", work.labelled.images)
         np.save(scratch / "labels.npy", work.labelled.labels)
-        places = [Place(scratch, _environment(work, one)) for one in range(_places(work))]
+        count = min(work.arrangement.at_once, len(work.tasks))
+        slots = [WorkerSlot(scratch, _environment(work, number)) for number in range(count)]
         try:
-            while waiting or any(place.task for place in places):
-                for place in places:
-                    if waiting and not place.task:
-                        place.start(work.for_elsewhere(waiting.popleft()))
-                for message in _messages(places):
-                    work.hear(message)
-                    if isinstance(message, Failed) and (task := work.again(message)):
+            while waiting or any(slot.task for slot in slots):
+                for slot in slots:
+                    if waiting and not slot.task:
+                        slot.start(waiting.popleft())
+                for event in _next_events(slots):
+                    work.on_event(event)
+                    if isinstance(event, Failed) and (task := work.retry(event)):
                         waiting.append(task)
         finally:
-            for place in places:
-                place.close()
+            for slot in slots:
+                slot.close()
 
 
-def _messages(places: list["Place"]) -> Iterator[Message]:
-    """Wait for messages, and yield the next one of each place that has any."""
-    busy = {place.connection: place for place in places if place.task}
+def _next_events(slots: list["WorkerSlot"]) -> Iterator[Event]:
+    """Wait for events. Yield the next one of each slot that has any."""
+    busy = {slot.connection: slot for slot in slots if slot.task}
     for connection in wait(list(busy)):
         yield busy[connection].receive()  # type: ignore[index]
 
 
-def _places(work: Work) -> int:
-    return min(work.arrangement.at_once, len(work.tasks))
-
-
-def _environment(work: Work, place: int) -> dict[str, str]:
-    """Return the variables of a worker, which are set before anything is imported in it."""
+def _environment(work: Work, slot: int) -> dict[str, str]:
+    """Return a worker's environment variables. They are set before it imports anything."""
     threads = str(work.arrangement.threads)
     variables = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     if work.arrangement.gpus:
-        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(place, len(work.found.gpus), os.environ)
+        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(slot, len(work.hardware.gpus), os.environ)
     return variables
 
 
-def gpu_of(place: int, gpus: int, environment: Mapping[str, str]) -> str:
-    """Return which of so many GPUs the worker at a place uses: one is shared last of all.
+def gpu_of(slot: int, gpus: int, environment: Mapping[str, str]) -> str:
+    """Return which of `gpus` GPUs the worker in a slot uses. All are used before one is shared.
 
-    Those are counted that CUDA_VISIBLE_DEVICES leaves visible, or from 0.
+    The GPUs are those that CUDA_VISIBLE_DEVICES shows, or else are numbered from 0.
     """
-    number = place % gpus
+    number = slot % gpus
     visible = environment.get("CUDA_VISIBLE_DEVICES", "")
     return visible.split(",")[number].strip() if visible else str(number)
 
 
-class Place:
-    """Room for one member: a process, used again for the next one, and the pipe to it."""
+class WorkerSlot:
+    """A place for one member at a time: a worker process, which is used again, and its pipe."""
 
     def __init__(self, scratch: Path, environment: dict[str, str]) -> None:
         self.task: Task | None = None
@@ -89,39 +87,39 @@ class Place:
         self._open()
 
     def _open(self) -> None:
-        self.connection, theirs = Pipe()
-        self._theirs: Connection | None = theirs
+        self.connection, worker_end = Pipe()
+        self._worker_end: Connection | None = worker_end
         self.pool = ProcessPoolExecutor(
-            1, initializer=_begin, initargs=(theirs, self._scratch), env=self._environment
+            1, initializer=_begin, initargs=(worker_end, self._scratch), env=self._environment
         )
         self._future: Future[None] | None = None
 
     def start(self, task: Task) -> None:
-        """Have a member trained."""
+        """Start to train the task's member in the worker process."""
         self.task = task
         try:
-            self._future = self.pool.submit(_train, task)
+            self._future = self.pool.submit(_run, task)
         except BrokenProcessPool:  # the process died after its last member
             self._replace()
-            self._future = self.pool.submit(_train, task)
-        if self._theirs:  # the process has its copy; with this one open its end were not seen
-            self._theirs.close()
-            self._theirs = None
+            self._future = self.pool.submit(_run, task)
+        if self._worker_end:  # while this copy is open, the end of the worker goes unnoticed
+            self._worker_end.close()
+            self._worker_end = None
 
-    def receive(self) -> Message:
-        """Return the next message; with the last one of a member the place is free again."""
+    def receive(self) -> Event:
+        """Return the next event. After a member's last event the slot is free again."""
         assert self.task
         try:
-            message: Message = self.connection.recv()
+            event: Event = self.connection.recv()
         except (EOFError, OSError):
-            message = self._lost(self.task.member.index)
-        if isinstance(message, Finished | Failed):
+            event = self._lost(self.task.member.index)
+        if isinstance(event, Finished | Failed):
             self.task = None
-        return message
+        return event
 
     def _lost(self, index: int) -> Failed:
         assert self._future
-        # loky names the exit codes in braces, as in {SIGKILL(-9)}.
+        # loky gives the exit codes in braces, as in {SIGKILL(-9)}.
         error = self._future.exception()
         codes = re.search(r"\{(.+)\}", str(error))
         self._replace()
@@ -147,7 +145,7 @@ class _Worker:
 
 
 def _begin(connection: Connection, scratch: Path) -> None:
-    """Prepare a worker process: it ends with the process that holds the run, not by Ctrl-C."""
+    """Prepare a worker process. It ends with the process that holds the run, not by Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Worker.connection, _Worker.scratch = connection, scratch
     images, labels = (
@@ -158,7 +156,7 @@ def _begin(connection: Connection, scratch: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait for the pipe's end, and end: nobody would hear what this process still finds out."""
+    """Wait until the other end of the pipe is closed, then end: nobody would get more events."""
     try:
         _Worker.connection.recv()
     except (EOFError, OSError):
@@ -170,12 +168,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _train(task: Task) -> None:
-    """Train a member and tell of it; of whatever goes wrong, too."""
+def _run(task: Task) -> None:
+    """Train a member and send its events, whatever goes wrong."""
     connection = _Worker.connection
     try:
-        with quiet.startup():
-            from pipeline.executors.worker import train_apart
-        train_apart(task, _Worker.labelled, connection.send, _Worker.scratch)
+        with quiet_start():
+            from pipeline.executors.worker import run_task
+        with TemporaryDirectory(dir=_Worker.scratch) as name:
+            run_task(task, _Worker.labelled, Path(name), connection.send)
     except BaseException as error:
         connection.send(failure(task.member.index, error))

@@ -1,7 +1,8 @@
-"""The members of a run: trained by an executor, recorded by the process that holds the run."""
+"""The queue of a run's members: what to train, what to try again, and whether enough succeeded."""
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -12,104 +13,105 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report, RunProgress
 from pipeline.data.digits import Digits
 from pipeline.data.split import Split
-from pipeline.executors.events import Failed, Task, Work
 from pipeline.executors.plan import Arrangement
 from pipeline.executors.recorder import Recorder
-from pipeline.recipe import Recipe
+from pipeline.executors.tasks import Task, Work
 from pipeline.runs import RESUME_FILE, Member, Run
+from pipeline.training.events import Failed
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
 
-MODULES = {"serial": "serial", "processes": "processes", "ray": "ray_tasks"}
-"""The module that each executor is in."""
+SCRATCH_FOLDER = ".scratch"
+"""In the run's folder. It is hidden: whoever holds the run next deletes what a kill leaves."""
 
 
-class Crew:
-    """The members of a run as tasks: those that are to be trained, and those to be tried again.
+class RetryQueue:
+    """The members of a run as tasks: those that are to be trained, and those to try again.
 
-    Each draw of first weights has one try, and each member as many other ones as the recipe's
-    `members.retries`, in whichever command: a run that was interrupted ends as one that was not.
+    A member that diverges begins anew with other initial weights, at most `members.retries` times
+    in all commands together. A member that fails in another way is tried again at most so often
+    per command.
     """
 
-    def __init__(
-        self, run: Run, recipe: Recipe, splits: Sequence[Split], threads: int | None
-    ) -> None:
+    def __init__(self, run: Run, splits: Sequence[Split], threads: int | None) -> None:
         self._run = run
-        self._recipe = recipe
+        self._recipe = run.training.recipe
         self._splits = splits
         self._threads = threads
         self._failures = Counter[int]()
 
-    def check_tries(self) -> None:
-        """Raise PipelineError if nothing is left to be trained, and too few members succeeded."""
-        if not self.todo():
-            _check_success(self._run, self._recipe)
-
-    def todo(self) -> list[Member]:
+    def pending(self) -> list[Member]:
         """Return the members that are not done and have a try left."""
         return [
             one
             for one in self._run.record.members
-            if one.status != "done" and one.draw <= self._recipe.members.retries
+            if one.status != "done" and one.attempt <= self._recipe.members.retries
         ]
 
-    def task(self, index: int) -> Task:
-        """Return the task of a member as it is now."""
-        member = self._run.record.members[index]
-        return Task(self._recipe, member, self._splits[member.fold], self._threads)
+    def check_pending(self) -> None:
+        """Raise PipelineError if no member is left to train, and too few have succeeded."""
+        if not self.pending():
+            failure_report(self._run)
 
-    def has_another_try(self, failed: Failed) -> bool:
-        """Count a failure, and say whether the member is to be tried again."""
+    def task(self, index: int) -> Task:
+        """Return the task of a member in its present state."""
+        member = self._run.record.members[index]
+        resume = self._run.member_folder(index) / RESUME_FILE
+        return Task(
+            self._recipe,
+            member,
+            self._splits[member.fold],
+            self._threads,
+            resume.read_bytes() if resume.exists() else None,
+            self._run.network_source,
+        )
+
+    def may_retry(self, failed: Failed) -> bool:
+        """Count a failure. Return whether the member is to be tried again."""
         retries = self._recipe.members.retries
         self._failures[failed.index] += not failed.diverged
-        draw = self._run.record.members[failed.index].draw
-        return draw <= retries and self._failures[failed.index] <= retries
+        attempt = self._run.record.members[failed.index].attempt
+        return attempt <= retries and self._failures[failed.index] <= retries
 
 
 def train_members(
     run: Run,
-    recipe: Recipe,
     labelled: Digits,
     splits: Sequence[Split],
     arrangement: Arrangement,
-    found: Hardware,
+    hardware: Hardware,
     report: Report,
 ) -> None:
-    """Train every member of the run that is not done, and record each epoch of it.
+    """Train every member of the run that is not done, and record each of its epochs.
 
-    `splits` has one entry a fold, or one for a hold-out: a member trains on the rows outside its
-    fold and validates on those in it. One that fails is tried again as often as the recipe says.
-    Raises PipelineError if in the end fewer members have succeeded than the recipe requires.
+    `splits` has one entry per fold, or one for a hold-out. A member trains on the rows outside its
+    fold and validates on the rows inside. A member that fails is tried again as often as the
+    recipe allows. Raises PipelineError if fewer members succeed than the recipe requires.
     """
-    executor = find_executor(arrangement.executor)
-    _remove_resume_files(run)
-    crew = Crew(run, recipe, splits, arrangement.threads)
-    todo, members = crew.todo(), run.record.members
-    done = {member.index: member.epochs for member in todo}
-    with RunProgress(report, len(members), recipe.training.epochs, done) as progress:
+    train_all = find_executor(arrangement.executor)
+    queue = RetryQueue(run, splits, arrangement.threads)
+    pending, members = queue.pending(), run.record.members
+    epochs_done = {member.index: member.epochs for member in pending}
+    epochs, scratch = run.training.recipe.training.epochs, run.folder / SCRATCH_FOLDER
+    with RunProgress(report, len(members), epochs, epochs_done) as progress:
         recorder = Recorder(run, progress, report)
+        recorder.remove_resume_files()
+        recorder.wait_for_turn([member.index for member in pending])
 
-        def again(failed: Failed) -> Task | None:
-            if not crew.has_another_try(failed):
+        def retry(failed: Failed) -> Task | None:
+            if not queue.may_retry(failed):
                 return None
-            recorder.begin_again([failed.index])
+            recorder.wait_for_turn([failed.index])
             report(f"{progress.name(failed.index) or 'training'}: trying again")
-            return crew.task(failed.index)
+            return queue.task(failed.index)
 
-        recorder.begin_again([member.index for member in todo])
-        tasks, hear = [crew.task(member.index) for member in todo], recorder.hear
+        tasks, on_event = [queue.task(member.index) for member in pending], recorder.on_event
         if tasks:
-            executor(Work(tasks, labelled, run.member_folder, arrangement, found, hear, again))
-    for line in _check_success(run, recipe):
+            train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
+    shutil.rmtree(scratch, ignore_errors=True)
+    for line in failure_report(run):
         report(line)
-
-
-def _remove_resume_files(run: Run) -> None:
-    """Delete those of members that are done, which stay where a process dies at the very end."""
-    for member in run.record.members:
-        if member.status == "done":
-            (run.member_folder(member.index) / RESUME_FILE).unlink(missing_ok=True)
 
 
 def find_executor(name: str) -> Callable[[Work], None]:
@@ -119,26 +121,26 @@ def find_executor(name: str) -> Callable[[Work], None]:
             "EXECUTOR is 'ray', but Ray is not installed; make setup EXECUTOR=ray installs it, or "
             "use EXECUTOR=processes"
         )
-    found: Callable[[Work], None] = import_module(f"pipeline.executors.{MODULES[name]}").train_all
-    return found
+    train_all: Callable[[Work], None] = import_module(f"pipeline.executors.{name}").train_all
+    return train_all
 
 
-def _check_success(run: Run, recipe: Recipe) -> list[str]:
-    """Return what to say of members that failed. Raises PipelineError if too few are left."""
-    members, needed = run.record.members, recipe.members.needed
+def failure_report(run: Run) -> list[str]:
+    """Return the lines that report failed members. Raises PipelineError if too few succeeded."""
+    members, required = run.record.members, run.training.recipe.members.needed
     failed = [one for one in members if one.status == "failed"]
     if not failed:
         return []
-    reasons = "; ".join(f"member {one.index + 1}: {one.reason}" for one in failed)
     if len(members) == 1:
         raise PipelineError(f"run {run.id}: {failed[0].reason}")
-    if len(members) - len(failed) < needed:
+    reasons = "; ".join(f"member {one.index + 1}: {one.reason}" for one in failed)
+    counts = f"{len(failed)} of {len(members)} members"
+    if len(members) - len(failed) < required:
         raise PipelineError(
-            f"run {run.id}: {len(failed)} of {len(members)} members failed, and "
-            f"members.required is {needed} ({reasons}); mend that and run the same command again, "
-            "which keeps the members that are done, or require fewer with SET"
+            f"run {run.id}: {counts} failed, and members.required is {required} ({reasons}); mend "
+            "that and run the same command again, which keeps the members that are done, or "
+            "require fewer with SET"
         )
     return [
-        f"run {run.id} goes on without {len(failed)} of {len(members)} members, as "
-        f"members.required is {needed} ({reasons})"
+        f"run {run.id} continues without {counts}, as members.required is {required} ({reasons})"
     ]

@@ -1,8 +1,8 @@
 """The executor `ray`: each member a task of a Ray cluster, or of one that starts on this machine.
 
-The labelled rows go into the object store once, the pipeline's own code along with the job. A task
-is a generator of messages, which carry every epoch's files: machines need no common file system,
-and a member whose machine is lost goes on elsewhere from its last epoch.
+The labelled rows go into Ray's object store once, and this package's code goes with the job. A task
+is a generator of events, which carry every epoch's files. So the machines need no common file
+system, and a member whose machine is lost continues on another one after its last epoch.
 """
 
 import os
@@ -22,49 +22,50 @@ from typing import Any
 from pipeline.common import provenance
 from pipeline.common.errors import PipelineError
 from pipeline.data.digits import Digits
-from pipeline.executors.events import Failed, Finished, Message, Task, Work, failure
+from pipeline.executors.tasks import Task, Work
+from pipeline.training.events import Event, Failed, Finished, failure
 
 TOKEN = Path.home() / ".ray" / "auth_token"
-"""Where Ray keeps the token that a cluster may ask for; one that asks for none does not mind."""
+"""Where Ray keeps the token that a cluster may require. Other clusters ignore it."""
 PACKAGE = Path(__file__).parents[1]
-"""The pipeline's own code, which goes to the workers: they need not have this checkout."""
+"""This package's code. It is sent to the workers, which need no checkout of it."""
 
-SILENCE = 60.0
-"""Seconds without a message after which it is looked whether the machines are still there."""
+CHECK_AFTER = 60.0
+"""Seconds without an event after which the cluster is asked whether its machines still live."""
 
 
 def train_all(work: Work) -> None:
-    """Train the members as Ray finds room for them; a lost machine costs no finished epoch."""
+    """Train the members as Ray finds room for them. A lost machine costs no finished epoch."""
     with _cluster() as ray:
         labelled, versions = ray.put(work.labelled), provenance.versions()
-        # Given here, not as options, Ray ends the process of a task that had a GPU: TensorFlow
-        # would keep it, where Ray gives the next task another one.
-        remote = ray.remote(max_retries=0, **_resources(work, ray))(_train)
+        # With resources given here, not as options, Ray ends the process of a task that had a GPU.
+        # Otherwise TensorFlow would keep that GPU, while Ray gives the next task another one.
+        remote = ray.remote(max_retries=0, **_resources(work, ray))(_run)
 
         def submit(task: Task) -> Any:
-            return remote.remote(work.for_elsewhere(task), labelled, versions)
+            return remote.remote(task, labelled, versions)
 
-        at_work = {submit(task): task for task in work.tasks}
-        while at_work:
-            ready, _ = ray.wait(list(at_work), timeout=SILENCE, fetch_local=False)
+        running = {submit(task): task for task in work.tasks}
+        while running:
+            ready, _ = ray.wait(list(running), timeout=CHECK_AFTER, fetch_local=False)
             if not ready:  # Ray waits for ever for a machine that is gone
                 _resources(work, ray)
-            for messages in ready:
-                message = _next(ray, messages, at_work[messages])
-                work.hear(message)
-                if isinstance(message, Finished | Failed):
-                    del at_work[messages]
-                if isinstance(message, Failed) and (task := work.again(message)):
-                    at_work[submit(task)] = task
+            for events in ready:
+                event = _next_event(ray, events, running[events])
+                work.on_event(event)
+                if isinstance(event, Finished | Failed):
+                    del running[events]
+                if isinstance(event, Failed) and (task := work.retry(event)):
+                    running[submit(task)] = task
 
 
 @contextmanager
 def _cluster() -> Iterator[ModuleType]:
-    """Connect to the cluster of RAY_ADDRESS, or start one here; yield Ray. Raises PipelineError."""
+    """Connect to RAY_ADDRESS's cluster, or start one here. Yield Ray. Raises PipelineError."""
     address = os.environ.get("RAY_ADDRESS", "")
-    # These are read when Ray is imported.
+    # Ray reads these variables when it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not address:  # a Ray of our own listens on this machine only
+    if not address:  # a cluster of our own listens on this machine only
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     elif TOKEN.exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -72,10 +73,10 @@ def _cluster() -> Iterator[ModuleType]:
 
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
-        with _own_code() as folder:
-            _knock(address)
+        with _package_copy() as folder:
+            _check_listening(address)
             _connect(ray, address, folder)
-        if on_terminate is not None:  # Ray's own would have the run look failed
+        if on_terminate is not None:  # with Ray's own handler the run would look failed
             signal.signal(signal.SIGTERM, on_terminate)
         yield ray
     except ray.exceptions.RayError as error:
@@ -87,10 +88,10 @@ def _cluster() -> Iterator[ModuleType]:
 
 
 @contextmanager
-def _own_code() -> Iterator[Path]:
-    """Yield a folder with nothing but this package: what workers import, and work in.
+def _package_copy() -> Iterator[Path]:
+    """Yield a folder with this package alone, for workers to import from and to work in.
 
-    Otherwise they would take the code that lies where this process works, if it does so there.
+    Otherwise they would import the code in this process's working directory, if there is any.
     """
     with TemporaryDirectory() as name:
         copytree(PACKAGE, Path(name) / PACKAGE.name, ignore=ignore_patterns("__pycache__"))
@@ -98,15 +99,15 @@ def _own_code() -> Iterator[Path]:
 
 
 def _connect(ray: ModuleType, address: str, folder: Path) -> None:
-    """Connect to a cluster, or start one; raises PipelineError."""
-    own = {} if address else {"include_dashboard": False}
+    """Connect to a cluster, or start one. Raises PipelineError."""
+    options = {} if address else {"include_dashboard": False}
     try:
         ray.init(
             address=address or "local",
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={"working_dir": str(folder)},
-            **own,
+            **options,
         )
     except (OSError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
         raise _unusable(address, error) from None
@@ -120,8 +121,8 @@ def _unusable(address: str, error: Exception) -> PipelineError:
     )
 
 
-def _knock(address: str) -> None:
-    """Raise PipelineError if nobody listens at `<host>:<port>`: Ray tries for many minutes."""
+def _check_listening(address: str) -> None:
+    """Raise PipelineError if nobody listens at `<host>:<port>`. Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdigit() and "/" not in host:
         try:
@@ -131,28 +132,28 @@ def _knock(address: str) -> None:
 
 
 def _resources(work: Work, ray: ModuleType) -> dict[str, float]:
-    """Return what a member takes of a machine. Raises PipelineError if none has so much."""
+    """Return what a member needs of a machine. Raises PipelineError if no machine has so much."""
     gpus = work.arrangement.gpus
     if gpus is None:
         gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0
-    wanted = {"CPU": float(work.arrangement.threads or 1), "GPU": gpus}
+    needed = {"CPU": float(work.arrangement.threads or 1), "GPU": gpus}
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(all(one.get(name, 0) >= n for name, n in wanted.items()) for one in machines):
+    if not any(all(one.get(name, 0) >= n for name, n in needed.items()) for one in machines):
         raise PipelineError(
-            f"a member takes {wanted['CPU']:g} CPUs and {gpus:g} GPUs (members.cpus, "
+            f"a member needs {needed['CPU']:g} CPUs and {gpus:g} GPUs (members.cpus, "
             "members.gpus), and no machine of the Ray cluster has so many; lower them with SET, "
             "or add a machine (ray start --address=<head>)"
         )
-    return {"num_cpus": wanted["CPU"], "num_gpus": gpus}
+    return {"num_cpus": needed["CPU"], "num_gpus": gpus}
 
 
-def _next(ray: ModuleType, messages: Any, task: Task) -> Message:
-    """Return a task's next message, that of its loss if its process or machine is gone.
+def _next_event(ray: ModuleType, events: Any, task: Task) -> Event:
+    """Return a task's next event, a failure if its process or machine is gone.
 
     Raises PipelineError where a machine cannot train any member.
     """
     try:
-        message: Message = ray.get(next(messages))
+        event: Event = ray.get(next(events))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, PipelineError):
             raise error.cause from None
@@ -162,45 +163,46 @@ def _next(ray: ModuleType, messages: Any, task: Task) -> Message:
         return Failed(task.member.index, reason)
     except StopIteration:
         return Failed(task.member.index, "the member's Ray task ended before it was done")
-    return message
+    return event
 
 
 def _last_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
-def _train(task: Task, labelled: Digits, versions: dict[str, str]) -> Iterator[Message]:
-    """Train a member on a machine of the cluster, and yield what it tells."""
+def _run(task: Task, labelled: Digits, versions: dict[str, str]) -> Iterator[Event]:
+    """Train a member on a machine of the cluster, and yield its events."""
     check_versions(versions)
-    messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def work() -> None:
         try:
-            from pipeline.executors.worker import train_apart
+            from pipeline.executors.worker import run_task
 
-            train_apart(task, labelled, messages.put)
+            with TemporaryDirectory() as name:
+                run_task(task, labelled, Path(name), events.put)
         except BaseException as error:
-            messages.put(failure(task.member.index, error))
+            events.put(failure(task.member.index, error))
 
     training = threading.Thread(target=work)
     training.start()
     while True:
-        message = messages.get()
-        yield message
-        if isinstance(message, Finished | Failed):
+        event = events.get()
+        yield event
+        if isinstance(event, Finished | Failed):
             training.join()
             return
 
 
-def check_versions(wanted: dict[str, str]) -> None:
-    """Raise PipelineError if this machine's libraries are others than the run's."""
+def check_versions(required: dict[str, str]) -> None:
+    """Raise PipelineError if this machine's library versions are not the run's."""
     try:
         own = provenance.versions()
     except PackageNotFoundError as error:
         own = {str(error.name): "none"}
     different = ", ".join(
-        f"{name} {own.get(name, '?')} for {version}"
-        for name, version in wanted.items()
+        f"{name} {own.get(name, '?')}, where the run has {version}"
+        for name, version in required.items()
         if own.get(name) != version
     )
     if different:

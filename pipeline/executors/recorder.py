@@ -1,19 +1,28 @@
-"""The run's record and folder, as far as the messages of its members fill them."""
+"""Writes the events of a run's members into the run's record and folder."""
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.common.files import replacing, write_text
 from pipeline.common.progress import Report, RunProgress
-from pipeline.executors.events import Began, Failed, Finished, Kept, Message, Saved, Stepped
-from pipeline.runs import RESUME_FILE, Member, Run, now, remove_strays
+from pipeline.runs import CHECKPOINTS_FOLDER, RESUME_FILE, Member, Run, now
+from pipeline.training.events import (
+    Began,
+    EpochEnded,
+    Event,
+    Failed,
+    Files,
+    Finished,
+    StepEnded,
+)
 
 HEARTBEAT_EVERY = 10.0
-"""Seconds after which a member's sign of life is written down between two epochs."""
+"""Seconds after which a member's heartbeat is written to run.json between two epochs."""
 
 
 class Recorder:
-    """Hears the messages of a run's members, in the process that holds the run."""
+    """Records the events of a run's members, in the process that holds the run."""
 
     def __init__(self, run: Run, progress: RunProgress, report: Report) -> None:
         self._run = run
@@ -23,46 +32,52 @@ class Recorder:
         self._started = time.monotonic()
         self._seconds_before = run.record.timings.get("training_seconds", 0.0)
 
-    def hear(self, message: Message) -> None:
+    def on_event(self, event: Event) -> None:
         """Record what a member did, and show it."""
-        index = message.index
+        index = event.index
         self._member(index).heartbeat = now()
-        match message:
-            case Began(member=member, steps=steps):
-                self._keep(member)
-                remove_strays(self._run.member_folder(index) / "checkpoints", member.checkpoints)
+        match event:
+            case Began(member=member, steps=steps, files=files):
+                self._update(member)
+                self._write(index, files)
+                self._remove_unrecorded_checkpoints(member)
                 self._progress.begin(index, member.epochs, steps)
-                self._say_how_it_began(member)
-            case Stepped(epoch=epoch, step=step):
+                self._report_begin(member)
+            case StepEnded(epoch=epoch, step=step):
                 self._progress.step(index, epoch, step)
                 if time.monotonic() - self._saved_at > HEARTBEAT_EVERY:
                     self._save()
-            case Kept(member=member):
-                self._keep(member)
-            case Saved(epoch=epoch, metrics=metrics):
-                self._store(message)
+            case EpochEnded(epoch=epoch, metrics=metrics):
+                self._store_epoch(event)
                 self._progress.end_epoch(index, epoch, metrics)
             case Finished(member=member):
-                self._keep(member)
+                self._update(member)
                 (self._run.member_folder(index) / RESUME_FILE).unlink(missing_ok=True)
                 self._progress.end(index, finished=True)
             case Failed():
-                self._fail(message)
+                self._fail(event)
                 self._progress.end(index)
 
-    def begin_again(self, indices: Sequence[int]) -> None:
-        """Note that members which failed, or were left by another process, wait for their turn."""
+    def wait_for_turn(self, indices: Sequence[int]) -> None:
+        """Record that members, which failed or which another process left, are to be trained."""
         for member in map(self._member, indices):
             member.status, member.reason = "pending", ""
         self._save()
 
+    def remove_resume_files(self) -> None:
+        """Delete those of members that are done. One stays if a process dies at the very end."""
+        for member in self._run.record.members:
+            if member.status == "done":
+                (self._run.member_folder(member.index) / RESUME_FILE).unlink(missing_ok=True)
+
     def _member(self, index: int) -> Member:
         return self._run.record.members[index]
 
-    def _keep(self, member: Member) -> None:
-        """Put a member's news into the record; what only this process knows stays."""
-        known = {"heartbeat": self._member(member.index).heartbeat}
-        self._run.record.members[member.index] = member.model_copy(update=known)
+    def _update(self, member: Member) -> None:
+        """Put a member's new state into the record. Only this process knows the heartbeat."""
+        heartbeat = self._member(member.index).heartbeat
+        updated = member.model_copy(update={"heartbeat": heartbeat})
+        self._run.record.members[member.index] = updated
         self._save()
 
     def _save(self) -> None:
@@ -71,42 +86,51 @@ class Recorder:
         self._run.record.timings["training_seconds"] = round(seconds, 1)
         self._run.save()
 
-    def _store(self, message: Saved) -> None:
-        """Write an epoch's files as a member in the run's folder does it, and in that order.
+    def _store_epoch(self, event: EpochEnded) -> None:
+        """Write an epoch's files in an order that a kill at any moment leaves consistent.
 
-        At no moment does the record name a checkpoint that is not there, or the resume file an
-        epoch that is not recorded.
+        The record never names a checkpoint that is not there. The resume file is never ahead of
+        the record.
         """
-        if not message.files:
-            return
-        folder = self._run.member_folder(message.index)
-        for name, content in message.files.items():
-            if name != RESUME_FILE:
-                with replacing(folder / name) as temporary:
-                    temporary.write_bytes(content)
-        self._keep(message.member)
-        with replacing(folder / RESUME_FILE) as temporary:
-            temporary.write_bytes(message.files[RESUME_FILE])
-        remove_strays(folder / "checkpoints", message.member.checkpoints)
+        files = dict(event.files)
+        resume = {RESUME_FILE: files.pop(RESUME_FILE)}
+        self._write(event.index, files)
+        self._update(event.member)
+        self._write(event.index, resume)
+        self._remove_unrecorded_checkpoints(event.member)
 
-    def _fail(self, message: Failed) -> None:
-        """Record why a member failed; one that diverged is to begin anew, with other weights."""
-        member = self._member(message.index)
-        member.status, member.reason = "failed", message.reason
-        if message.diverged:
-            member.draw, member.epochs, member.checkpoints = member.draw + 1, 0, []
+    def _write(self, index: int, files: Files) -> None:
+        for name, content in files.items():
+            with replacing(self._run.member_folder(index) / name) as temporary:
+                temporary.write_bytes(content)
+
+    def _remove_unrecorded_checkpoints(self, member: Member) -> None:
+        recorded = {checkpoint.file for checkpoint in member.checkpoints}
+        for path in self._checkpoints(member.index).glob("*.keras"):
+            if path.name not in recorded:
+                path.unlink()
+
+    def _checkpoints(self, index: int) -> Path:
+        return self._run.member_folder(index) / CHECKPOINTS_FOLDER
+
+    def _fail(self, event: Failed) -> None:
+        """Record why a member failed. A member that diverged begins anew, with other weights."""
+        member = self._member(event.index)
+        member.status, member.reason = "failed", event.reason
+        if event.diverged:
+            member.attempt, member.epochs, member.checkpoints = member.attempt + 1, 0, []
         self._save()
-        told = f"{self._progress.name(message.index) or 'training'} failed: {message.reason}"
-        if message.trace:
-            path = self._run.member_folder(message.index) / "error.txt"
-            write_text(path, message.trace)
-            told += f" (all of it: {path})"
-        self._report(told)
+        line = f"{self._progress.name(event.index) or 'training'} failed: {event.reason}"
+        if event.trace:
+            path = self._run.member_folder(event.index) / "error.txt"
+            write_text(path, event.trace)
+            line += f" (traceback: {path})"
+        self._report(line)
 
-    def _say_how_it_began(self, member: Member) -> None:
-        name, folds = self._progress.name(member.index), self._run.record.recipe["members"]["folds"]
+    def _report_begin(self, member: Member) -> None:
+        name, folds = self._progress.name(member.index), self._run.training.recipe.members.folds
         fold = f", fold {member.fold + 1} of {folds}" if folds else ""
         if member.epochs:
-            self._report(f"{name}{fold}: going on after epoch {member.epochs}".lstrip(", :"))
+            self._report(f"{name}{fold}: continuing after epoch {member.epochs}".lstrip(", :"))
         elif name:
             self._report(f"{name}{fold}: training on {member.device}")

@@ -2,20 +2,19 @@
 
 from collections import deque
 
-from pipeline.executors.events import Failed, Message, Work
-from pipeline.executors.worker import Teller, train
+from pipeline.executors.tasks import Work
+from pipeline.executors.worker import run_task
+from pipeline.training.events import Event, Failed
 
 
 def train_all(work: Work) -> None:
-    """Train each member in its folder of the run; one to try again comes after the others."""
+    """Train each member. A member to try again comes after the others."""
     waiting = deque(work.tasks)
 
-    def hear(message: Message) -> None:
-        work.hear(message)
-        if isinstance(message, Failed) and (task := work.again(message)):
+    def on_event(event: Event) -> None:
+        work.on_event(event)
+        if isinstance(event, Failed) and (task := work.retry(event)):
             waiting.append(task)
 
     while waiting:
-        task = waiting.popleft()
-        folder = work.folder_of(task.member.index)
-        train(task, work.labelled, folder, work.found, Teller(task.member, hear))
+        run_task(waiting.popleft(), work.labelled, work.scratch, on_event, work.hardware)

@@ -5,7 +5,16 @@ Every network takes float32 images [n, 28, 28, 1] in [0, 1] and returns class pr
 """
 
 from pipeline.networks import batch_norm_cnns, tutorials
-from pipeline.networks.registry import CLASSES, INPUT_SHAPE, build, check, names, register, scale
+from pipeline.networks.registry import (
+    CLASSES,
+    INPUT_SHAPE,
+    build,
+    check,
+    names,
+    register,
+    register_file,
+    scale,
+)
 
 __all__ = [
     "CLASSES",
@@ -15,6 +24,7 @@ __all__ = [
     "check",
     "names",
     "register",
+    "register_file",
     "scale",
     "tutorials",
 ]

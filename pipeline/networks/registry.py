@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from traceback import extract_tb
+from types import ModuleType
 
 import keras
 import tensorflow as tf
@@ -23,6 +25,7 @@ Its arguments are dropout rates in [0, 1), named as in the recipe, each with a u
 """
 
 _REGISTRY: dict[str, Builder] = {}
+_OWN_NAMES: list[str] = []
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
@@ -35,6 +38,25 @@ def register(name: str) -> Callable[[Builder], Builder]:
         return builder
 
     return enter
+
+
+def register_file(source: str) -> None:
+    """Run the text of a network file of one's own, which enters its networks with `register`.
+
+    The networks of an earlier file are forgotten. Raises PipelineError where the file fails.
+    """
+    for name in _OWN_NAMES:
+        del _REGISTRY[name]
+    before = set(_REGISTRY)
+    try:
+        exec(compile(source, "network.file", "exec"), ModuleType("own_network").__dict__)
+    except Exception as error:
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__)]
+        raise PipelineError(
+            f"network.file, line {lines[-1]}: {type(error).__name__}: {error}; mend the file"
+        ) from None
+    finally:
+        _OWN_NAMES[:] = set(_REGISTRY) - before
 
 
 def names() -> list[str]:

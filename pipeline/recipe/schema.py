@@ -32,6 +32,7 @@ class NetworkSettings(Section):
     """Which network of the registry is trained."""
 
     name: str = Field("bn_cnn", description="a name in the registry of pipeline/networks")
+    file: str | None = None
     dropout: float | None = Field(
         None,
         ge=0,

@@ -1,22 +1,34 @@
 """The run folder: what is recorded, who works on it, and finding runs again."""
 
 from pipeline.runs.listing import as_json, describe
-from pipeline.runs.records import SCHEMA_VERSION, Checkpoint, Member, Record, Scores, Status
-from pipeline.runs.run import RESUME_FILE, Run, remove_strays
+from pipeline.runs.records import (
+    SCHEMA_VERSION,
+    AverageRecord,
+    Checkpoint,
+    Member,
+    Record,
+    RunStatus,
+    Scores,
+    TrainingRecord,
+)
+from pipeline.runs.run import CHECKPOINTS_FOLDER, HISTORY_FILE, RESUME_FILE, Run
 from pipeline.runs.store import RunStore, now
 
 __all__ = [
+    "CHECKPOINTS_FOLDER",
+    "HISTORY_FILE",
     "RESUME_FILE",
     "SCHEMA_VERSION",
+    "AverageRecord",
     "Checkpoint",
     "Member",
     "Record",
     "Run",
+    "RunStatus",
     "RunStore",
     "Scores",
-    "Status",
+    "TrainingRecord",
     "as_json",
     "describe",
     "now",
-    "remove_strays",
 ]

@@ -1,8 +1,12 @@
-"""One process at a time works on a run: the claim that says which, and whether it lives.
+"""The claim on a run: one process at a time works on it, and others see which one does.
 
-The claim is a lock on a file in the run folder. The kernel lets go of it when the process ends,
-however that happens. For another host, which may not see the lock, the file's time of change
-tells: the owner renews it every few seconds.
+The claim is a lock on a file in the run folder. The kernel releases it when the process ends,
+however that happens. Another host may not see the lock. It goes by the file's time of change,
+which the owner renews every few seconds.
+
+The library filelock is not used here: it locks exclusively only. Two commands that look at a run
+at the same time would then see each other, and take the run for running. It also needs the right
+to write where a look needs none.
 """
 
 import fcntl
@@ -16,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from pipeline.common.errors import PipelineError
 
 FILE = "claim.json"
@@ -23,14 +29,14 @@ RENEWED_EVERY = 10.0
 """Seconds between two heartbeats."""
 STALE_AFTER = 60.0
 """Seconds without a heartbeat after which a process on another host counts as gone."""
-_TRIES = 5  # a glance by `is_alive` holds the lock for a moment
+_LOCK_ATTEMPTS = 5  # `is_alive` holds the lock for a moment
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Hold the run in `folder` until the block ends.
 
-    Raises PipelineError, which names the other process, if one holds it already.
+    Raises PipelineError, which names the other process, if another one holds it.
     """
     path = folder / FILE
     with path.open("a+", encoding="utf-8") as file:
@@ -44,18 +50,18 @@ def claimed(folder: Path) -> Iterator[None]:
         json.dump({"host": socket.gethostname(), "process": os.getpid()}, file)
         file.flush()
         ended = threading.Event()
-        beating = threading.Thread(target=_beat, args=(path, ended), daemon=True)
-        beating.start()
+        heartbeat = threading.Thread(target=_renew, args=(path, ended), daemon=True)
+        heartbeat.start()
         try:
             yield
         finally:
             ended.set()
-            beating.join()
-            file.truncate(0)  # no owner: another host need not wait for the beats to be missed
+            heartbeat.join()
+            file.truncate(0)  # without an owner, other hosts need not wait
 
 
 def _owner(path: Path) -> tuple[str, str]:
-    """Return host and process of the claim, "?" where nobody has written them."""
+    """Return host and process of the claim, "?" for a claim without an owner."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
         return str(owner["host"]), str(owner["process"])
@@ -64,7 +70,7 @@ def _owner(path: Path) -> tuple[str, str]:
 
 
 def _lives_elsewhere(path: Path) -> bool:
-    """Say whether a process on another host has renewed its claim of late."""
+    """Return whether a process on another host has renewed its claim recently."""
     return _owner(path)[0] not in ("?", socket.gethostname()) and _is_fresh(path)
 
 
@@ -73,15 +79,15 @@ def _is_fresh(path: Path) -> bool:
 
 
 def is_alive(folder: Path, host: str, process: int) -> bool:
-    """Say whether the process that claimed the run in `folder` still lives.
+    """Return whether the process that claimed the run in `folder` still lives.
 
-    `host` and `process` are those that the run's record names.
+    `host` and `process` are those in the run's record.
     """
     path = folder / FILE
     if host != socket.gethostname():
         return path.exists() and _is_fresh(path)
-    if not path.exists():  # the record of an earlier version, or one that is just being made
-        return _exists(process)
+    if not path.exists():  # a record without a claim yet, or of an earlier version
+        return psutil.pid_exists(process)
     with path.open(encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -91,7 +97,7 @@ def is_alive(folder: Path, host: str, process: int) -> bool:
 
 
 def _lock(file: IO[str]) -> bool:
-    for attempt in range(_TRIES):
+    for attempt in range(_LOCK_ATTEMPTS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,18 +107,8 @@ def _lock(file: IO[str]) -> bool:
     return False
 
 
-def _beat(path: Path, ended: threading.Event) -> None:
+def _renew(path: Path, ended: threading.Event) -> None:
     while not ended.wait(RENEWED_EVERY):
-        # A network's file system may fail for a moment; the next beat may get through.
+        # A network file system may fail for a moment. The next renewal may succeed.
         with suppress(OSError):
             os.utime(path)
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

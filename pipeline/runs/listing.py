@@ -1,4 +1,4 @@
-"""Runs and their members as a person sees them, and as JSON."""
+"""Runs and their members as text and as JSON."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -9,20 +9,21 @@ from pipeline.runs.run import Run
 
 
 def describe(run: Run) -> list[str]:
-    """Return a line for a run; for one of several members also how many have which state.
+    """Return the lines that describe a run.
 
-    Every member that is running has a line of its own, and of several every one that failed.
+    A run with several members has a line with the number of members per state. Every running
+    member has a line, and in a run with several members every failed one too.
     """
     record, members = run.record, run.members()
     lines = [f"{run.id}  {run.state()}  {record.created_at}  {record.reason}".rstrip()]
     if len(members) == 1 and members[0].status == "running":
-        lines.append(f"  {_more(members[0])}")
+        lines.append(f"  {_detail(members[0])}")
     if len(members) > 1 and not record.parents:
         counts = Counter(member.status for member in members)
         states = ", ".join(f"{count} {status}" for status, count in counts.items())
         lines.append(f"  {len(members)} members: {states}")
         lines += [
-            f"  member {one.index + 1}: {_more(one)}"
+            f"  member {one.index + 1}: {_detail(one)}"
             for one in members
             if one.status in ("running", "failed")
         ]
@@ -30,16 +31,16 @@ def describe(run: Run) -> list[str]:
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """Return the record with the run's state and its members' as they are, for `--json`."""
+    """Return the record with the current states of the run and its members, for `--json`."""
     members = [member.model_dump(mode="json") for member in run.members()]
     return {**run.record.model_dump(mode="json"), "state": run.state(), "members": members}
 
 
-def _more(member: Member) -> str:
+def _detail(member: Member) -> str:
     if member.status == "failed":
         return f"failed: {member.reason}"
     since = datetime.now(UTC) - datetime.fromisoformat(member.heartbeat)
     return (
         f"running, {member.epochs} epochs done, process {member.process} on {member.host}, last "
-        f"heard of {since.total_seconds():.0f} s ago"
+        f"report {since.total_seconds():.0f} s ago"
     )

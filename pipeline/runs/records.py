@@ -1,12 +1,15 @@
-"""What a run records of itself: plain data, checked when it is read back."""
+"""What a run records of itself in run.json: plain data, checked when it is read back."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 1
+from pipeline.recipe import Recipe
 
-Status = Literal["pending", "running", "interrupted", "failed", "done"]
+SCHEMA_VERSION = 2
+"""Version 1 had one kind of record: an average of runs was a training with blank fields."""
+
+RunStatus = Literal["pending", "running", "interrupted", "failed", "done"]
 
 
 class Checkpoint(BaseModel):
@@ -19,22 +22,21 @@ class Checkpoint(BaseModel):
 
 
 class Member(BaseModel):
-    """One network of a run, as far as it has come.
+    """One network of a run, with its training so far.
 
-    Its rows to validate on are those of `fold`, 0 for a hold-out. `reason` says why it failed.
-    `draw` counts how often it began anew with other first weights, because its loss diverged.
+    `fold` says which rows it validates on, 0 for a hold-out. `attempt` counts how often it began
+    anew with other initial weights because its loss diverged. `reason` says why it failed.
     `host`, `process` and `device` say where it was trained last, `heartbeat` (UTC, ISO 8601) when
-    that process was last heard of. `epochs` counts those trained, `seconds` is the wall time of
-    their training. `parameters` counts the network's weights, those that are not trained too; 0
-    in the records of earlier versions.
+    that process last reported. `epochs` counts the finished epochs, `seconds` is their wall time.
+    `parameters` counts the network's weights, trained or not.
     """
 
     index: int
     fold: int = 0
     seed: int
-    status: Status = "done"
+    status: RunStatus = "done"
     reason: str = ""
-    draw: int = 0
+    attempt: int = 0
     host: str = ""
     process: int = 0
     device: str = ""
@@ -46,12 +48,12 @@ class Member(BaseModel):
 
 
 class Scores(BaseModel):
-    """What the ensemble scores on the validation rows: shares in [0, 1], log loss in nats.
+    """The ensemble's scores on the validation rows: shares in [0, 1], log loss in nats.
 
     `interval` is the Wilson 95 % interval of the accuracy. The test accuracy and its interval are
-    there where the source publishes its test labels. `training_accuracy`, on the training rows as
-    they are, without warps or dropout, is there once it was asked for. `precision` is the Keras
-    dtype policy that rows beyond doubt were predicted in; empty in earlier versions' records.
+    set where the source publishes its test labels. `training_accuracy`, on the training rows
+    without warps or dropout, is set once `make baselines` has measured it. `precision` is the
+    Keras dtype policy in which the rows beyond doubt were predicted.
     """
 
     validation_accuracy: float
@@ -65,28 +67,24 @@ class Scores(BaseModel):
     precision: str = ""
 
 
-class Record(BaseModel):
-    """run.json. `parents` names the runs that an ensemble of several runs was made from."""
+class _CommonRecord(BaseModel):
+    """What both kinds of run record. `command` is the command as typed."""
 
     model_config = ConfigDict(extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
     id: str
     identity: str
-    status: Status
+    status: RunStatus
     reason: str = ""
-    recipe: dict[str, Any]
     recipe_name: str
-    seed: int
-    parents: list[str] = []
     source: str
     practice_seed: int
     data_fingerprint: str
     split_fingerprint: str
-    code_fingerprint: str
     versions: dict[str, str]
     git: dict[str, Any]
-    hardware: dict[str, Any] = {}
+    command: str = ""
     host: str = ""
     process: int = 0
     created_at: str = ""
@@ -101,5 +99,60 @@ class Record(BaseModel):
 
     @property
     def usable_members(self) -> list[Member]:
-        """The members with checkpoints to average: none that failed."""
+        """The members with checkpoints to average. Failed members are not among them."""
         return [one for one in self.members if one.checkpoints and one.status != "failed"]
+
+
+class TrainingRecord(_CommonRecord):
+    """A run that trains. `executor` is the one that trained last."""
+
+    kind: Literal["training"] = "training"
+    recipe: Recipe
+    seed: int
+    code_fingerprint: str
+    executor: str = ""
+    hardware: dict[str, Any] = {}
+
+    parents: ClassVar[tuple[str, ...]] = ()
+
+
+class AverageRecord(_CommonRecord):
+    """A run that averages the probabilities of others. Its members are copies of theirs.
+
+    `parents` are their ids. `one_fold_per_row` is true where a run with folds was averaged with one
+    on a hold-out: a validation row has the prediction of one fold only, a test row those of all.
+    """
+
+    kind: Literal["average"] = "average"
+    parents: list[str]
+    one_fold_per_row: bool = False
+
+
+Record = TrainingRecord | AverageRecord
+"""The content of run.json; `kind` says which of the two it is."""
+
+
+def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a run.json of version 1 in the form of version 2.
+
+    `values` is what the file holds. Raises KeyError, TypeError or AttributeError where it is not
+    such a record.
+    """
+    values = {**values, "schema_version": SCHEMA_VERSION}
+    values["members"] = [
+        {("attempt" if key == "draw" else key): value for key, value in member.items()}
+        for member in values["members"]
+    ]
+    parents = values.pop("parents")
+    if not parents:
+        return {**values, "kind": "training"}
+    folds = values.pop("recipe").get("members", {}).get("folds", 0)
+    several = any(member["fold"] for member in values["members"])
+    for key in ("seed", "code_fingerprint", "hardware"):
+        values.pop(key, None)
+    return {
+        **values,
+        "kind": "average",
+        "parents": parents,
+        "one_fold_per_row": several and not folds,
+    }

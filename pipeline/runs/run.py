@@ -1,34 +1,48 @@
 """The run folder: its record, its members, its arrays.
 
-`runs/<id>/run.json` is rewritten as a whole at each change, so that a reader always finds a
-complete record, whatever happened to the process that wrote it.
+`runs/<id>/run.json` is rewritten as a whole at each change. A reader always finds a complete
+record, whatever happened to the process that wrote it.
 """
 
+import json
 import os
 import shutil
 import socket
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.files import replacing, write_text
 from pipeline.runs import claim
-from pipeline.runs.records import SCHEMA_VERSION, Checkpoint, Member, Record, Status
+from pipeline.runs.records import (
+    SCHEMA_VERSION,
+    Member,
+    Record,
+    RunStatus,
+    TrainingRecord,
+    from_version_1,
+)
 
+CHECKPOINTS_FOLDER = "checkpoints"
+HISTORY_FILE = "history.csv"
 RESUME_FILE = "resume.npz"
-"""In the folder of a member that is not done: all that its next epoch depends on."""
+"""In the folder of a member that is not done: everything that its next epoch depends on."""
+NETWORK_FILE = "network.py"
+"""In the folder of a run whose recipe names a network file of one's own: a copy of that file."""
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 
 
 class Run:
-    """A run folder and its record; `save` writes the record back."""
+    """A run folder and its record. `save` writes the record back."""
 
     def __init__(self, folder: Path, record: Record) -> None:
         self.folder = folder
@@ -39,14 +53,30 @@ class Run:
         """The folder's name."""
         return self.record.id
 
+    @property
+    def training(self) -> TrainingRecord:
+        """The record of a run that trains. Raises PipelineError for an average of runs."""
+        if isinstance(self.record, TrainingRecord):
+            return self.record
+        raise PipelineError(
+            f"run {self.id} averages {' and '.join(self.record.parents)} and has no network of "
+            "its own; name one of them"
+        )
+
+    @property
+    def network_source(self) -> str | None:
+        """The text of a network file of one's own, None where the package has the network."""
+        path = self.folder / NETWORK_FILE
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
     def member_folder(self, index: int) -> Path:
-        """Where a member keeps its history.csv and checkpoints."""
+        """Return the folder of a member's history.csv and checkpoints."""
         return self.folder / "members" / str(index)
 
     def checkpoint_paths(self, of: Member | None = None) -> list[Path]:
-        """The files that the ensemble of one member, or of all in order, averages, best first."""
+        """Return the files that the ensemble averages, of one member or of all, best first."""
         return [
-            self.member_folder(member.index) / "checkpoints" / checkpoint.file
+            self.member_folder(member.index) / CHECKPOINTS_FOLDER / checkpoint.file
             for member in ([of] if of else self.record.usable_members)
             for checkpoint in member.checkpoints
         ]
@@ -74,14 +104,14 @@ class Run:
             ) from None
 
     def has_probabilities(self) -> bool:
-        """Say whether validation.npz and test.npz have been written for the record's scores."""
+        """Return whether validation.npz and test.npz are there for the record's scores."""
         return self.record.scores is not None and all(
             (self.folder / f"{name}.npz").is_file() for name in ("validation", "test")
         )
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the run for this process, and read its record again: it may have changed.
+        """Hold the run for this process. Read its record again, since it may have changed.
 
         Raises PipelineError if another process holds it.
         """
@@ -92,21 +122,16 @@ class Run:
 
     def _remove_leftovers(self) -> None:
         """Delete what a process that was killed in the middle of a write has left behind."""
-        for folder in ("", "members/*/", "members/*/checkpoints/"):
+        for folder in ("", "members/*/", f"members/*/{CHECKPOINTS_FOLDER}/"):
             for path in self.folder.glob(f"{folder}.*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @contextmanager
-    def worked_on(self) -> Iterator[None]:
-        """Record that this process, which holds the run, works on it; then how that ended."""
+    def in_progress(self) -> Iterator[None]:
+        """Record that this process, which holds the run, works on it, and how that ends."""
         self.record.status, self.record.reason = "running", ""
         self.record.host, self.record.process = socket.gethostname(), os.getpid()
         self.save()
-        with self._recorded():
-            yield
-
-    @contextmanager
-    def _recorded(self) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
@@ -119,10 +144,10 @@ class Run:
         else:
             self.record.status = "done"
         finally:
-            self.record.members = _at_rest(self.record.members)
+            self.record.members = _not_running(self.record.members)
             self.save()
 
-    def state(self) -> Status:
+    def state(self) -> RunStatus:
         """Return the status, but "interrupted" for a run whose process is gone."""
         record = self.record
         if record.status != "running":
@@ -131,21 +156,13 @@ class Run:
         return "running" if alive else "interrupted"
 
     def members(self) -> list[Member]:
-        """Return the members as they are: none is running where the run's process is gone."""
+        """Return the members. None of them is "running" where the run's process is gone."""
         members = self.record.members
-        return members if self.state() == "running" else _at_rest(members)
+        return members if self.state() == "running" else _not_running(members)
 
 
-def remove_strays(folder: Path, kept: Sequence[Checkpoint]) -> None:
-    """Delete the checkpoint files in `folder` that are not among those kept."""
-    names = {one.file for one in kept}
-    for path in folder.glob("*.keras"):
-        if path.name not in names:
-            path.unlink()
-
-
-def _at_rest(members: list[Member]) -> list[Member]:
-    """Return the members, those that were running as interrupted."""
+def _not_running(members: list[Member]) -> list[Member]:
+    """Return the members, with those that were running as interrupted."""
     return [
         one.model_copy(update={"status": "interrupted"}) if one.status == "running" else one
         for one in members
@@ -153,12 +170,28 @@ def _at_rest(members: list[Member]) -> list[Member]:
 
 
 def read_record(path: Path) -> Record:
-    """Return the record in a run.json. Raises PipelineError where it is missing or damaged."""
+    """Return the record in a run.json of any version so far.
+
+    Raises PipelineError where the file is missing or damaged, or of a version to come.
+    """
     try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        detail = str(error).splitlines()[0]
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["schema_version"]
+        if version not in (1, SCHEMA_VERSION):
+            raise PipelineError(
+                f"{path}: schema_version is {version!r}; this version of the pipeline reads 1 to "
+                f"{SCHEMA_VERSION}; use the version that wrote it, or move the folder away"
+            )
+        return _RECORD.validate_python(from_version_1(values) if version == 1 else values)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        detail = _first_problem(error)
         raise PipelineError(
-            f"{path} is not a run record of schema {SCHEMA_VERSION} ({detail}); move the folder "
-            "away, or delete it"
+            f"{path} is not a run record ({detail}); move the folder away, or delete it"
         ) from None
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -8,8 +8,9 @@ from pipeline.common.files import write_text
 from pipeline.common.progress import Report
 from pipeline.data.spec import SPEC
 from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, Row, as_markdown
-from pipeline.stages.context import Context, Request
+from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble, training_accuracy
+from pipeline.stages.request import Request
 from pipeline.stages.submit import submit
 
 
@@ -32,7 +33,9 @@ def baselines(
         for seed in range(seeds):
             report(f"baseline {number} of {len(systems)}: {baseline.recipe}, seed {seed}")
             checked = recipes.load(baseline.recipe, seed=seed)
-            context = Context(root, Request(checked, baseline.source, force=force), report)
+            context = Context(
+                root, Request(recipe=checked, source=baseline.source, force=force), report
+            )
             measurements.append(_measure(context))
         rows.append(Row(baseline, measurements))
     path = root / "runs" / f"baselines-{seeds}.md"
@@ -55,7 +58,7 @@ def _measure(context: Context) -> Measurement:
     assert scores is not None, "the stage `ensemble` has scored the run"
     assert test_accuracy is not None, "the practice competition and MNIST both tell it"
     return Measurement(
-        seed=run.record.seed,
+        seed=run.training.seed,
         test_accuracy=test_accuracy,
         rows=rows,
         training_accuracy=training_accuracy(context, run),

@@ -1,6 +1,6 @@
-"""What every stage of one command shares: the request, the folders, and the data, read once."""
+"""What all stages of a command share: the request, the folders, and the data, read once."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,36 +12,15 @@ from pipeline.competitions.protocol import Competition
 from pipeline.data import dataset
 from pipeline.data.dataset import DataFiles, Dataset
 from pipeline.data.split import Split, fingerprint, hold_out, k_folds
-from pipeline.executors.plan import check_executor
 from pipeline.recipe import Recipe, SplitSettings
 from pipeline.runs import Run, RunStore
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asked for: the Makefile's variables, checked.
-
-    `runs` are ids or unique beginnings from `RUN`; where it is empty, the run is the one that
-    the recipe, the data and the code determine. Only then does the recipe matter. `executor` is
-    one of `plan.EXECUTORS`; raises PipelineError for another.
-    """
-
-    recipe: Recipe = field(default_factory=lambda: Recipe(name="bn_cnn"))
-    source: str = "auto"
-    practice_seed: int = 0
-    runs: tuple[str, ...] = ()
-    message: str = ""
-    force: bool = False
-    executor: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_executor(self.executor)
+from pipeline.stages.request import Request
 
 
 class Context:
-    """One request at work in the folder `root`, which holds data/, runs/ and submissions/.
+    """A request in the folder `root`, which holds data/, runs/ and submissions/.
 
-    Everything is read when it is first asked for, and then kept.
+    Everything is read when it is first used, and then kept.
     """
 
     def __init__(self, root: Path, request: Request, report: Report) -> None:
@@ -55,15 +34,15 @@ class Context:
 
     def with_recipe(self, recipe: Recipe) -> "Context":
         """Return the context of the same request with another recipe."""
-        made = Context(self._root, replace(self.request, recipe=recipe), self.report)
-        made.competition = self.competition
-        return made
+        context = Context(self._root, replace(self.request, recipe=recipe), self.report)
+        context.competition = self.competition
+        return context
 
     @cached_property
     def chosen_runs(self) -> list[Run]:
         """The runs that `RUN` names. Raises PipelineError for one that is not there."""
-        found = [self.store.find(prefix) for prefix in self.request.runs]
-        return list({run.id: run for run in found}.values())  # each but once
+        runs = [self.store.find(prefix) for prefix in self.request.runs]
+        return list({run.id: run for run in runs}.values())  # each only once
 
     @cached_property
     def competition(self) -> Competition:
@@ -104,16 +83,16 @@ class Context:
     def splits_of(self, run: Run) -> list[Split]:
         """Return the splits that a run was trained with, which may be another recipe's.
 
-        Raises PipelineError if the data do not give those splits any more.
+        Raises PipelineError if the present data give other splits.
         """
-        settings = SplitSettings.model_validate(run.record.recipe["split"])
-        splits = self._splits(settings, run.record.recipe.get("members", {}).get("folds", 0))
-        found = fingerprint(splits)
-        if found != run.record.split_fingerprint:
+        recipe = run.training.recipe
+        splits = self._splits(recipe.split, recipe.members.folds)
+        present = fingerprint(splits)
+        if present != run.record.split_fingerprint:
             raise PipelineError(
                 f"run {run.id} has the split {run.record.split_fingerprint[:12]}, but the data of "
-                f"SOURCE give {found[:12]}; give the SOURCE and PRACTICE_SEED of the run, or train "
-                "it again"
+                f"SOURCE give {present[:12]}; give the SOURCE and PRACTICE_SEED of the run, or "
+                "train it again"
             )
         return splits
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import joblib
+import loky
 
-from pipeline.common import nvidia
 from pipeline.common.errors import PipelineError
+from pipeline.common.startup import nvidia_driver_answers
 from pipeline.competitions.kaggle.credentials import SETTINGS_URL, find_credentials
 from pipeline.competitions.sources import MNIST_FOLDER
 
@@ -67,8 +67,8 @@ def _ray() -> Finding:
 
 
 def _devices() -> Finding:
-    processor = f"{joblib.cpu_count()} CPU cores"
-    if not nvidia.driver_answers():
+    processor = f"{loky.cpu_count()} CPU cores"
+    if not nvidia_driver_answers():
         return Finding("devices", f"{processor}, no NVIDIA GPU (training runs on the CPU)")
     try:
         cuda = version("nvidia-cudnn-cu12")

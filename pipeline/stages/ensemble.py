@@ -7,13 +7,13 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.common import provenance, quiet
+from pipeline.common import provenance
 from pipeline.common.errors import PipelineError
 from pipeline.common.files import sha256
+from pipeline.common.startup import quiet_start
 from pipeline.data.digits import select
 from pipeline.prediction.averaging import Average, average
-from pipeline.recipe import PredictionSettings
-from pipeline.runs import Run, Scores
+from pipeline.runs import AverageRecord, Run, Scores
 from pipeline.stages.context import Context
 from pipeline.stages.train import train
 
@@ -25,27 +25,28 @@ def ensemble(context: Context) -> Run:
     """
     runs = context.chosen_runs or [train(context)]
     if len(runs) == 1:
-        return _scored(context, runs[0], again=context.request.force and bool(context.chosen_runs))
-    return _several(context, [_scored(context, run) for run in runs])
+        return _scored(context, runs[0], anew=context.request.force and bool(context.chosen_runs))
+    return _average_of(context, [_scored(context, run) for run in runs])
 
 
-def _scored(context: Context, run: Run, again: bool = False) -> Run:
-    """Return the run with its probabilities and scores, made anew where `again` asks for it."""
-    _check(context, run)
-    if run.has_probabilities() and not again:
+def _scored(context: Context, run: Run, anew: bool = False) -> Run:
+    """Return the run with its probabilities and scores, made again if `anew`."""
+    _check_usable(context, run)
+    if run.has_probabilities() and not anew:
         context.report(f"run {run.id} is scored already")
     elif run.record.parents:
         parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
-        with run.held(), run.worked_on():
+        with run.held(), run.in_progress():
             _finish_average(context, run, average(parents))
     else:
-        with run.held():  # nobody trains on, and deletes checkpoints, meanwhile
+        with run.held():  # meanwhile nobody trains it further, which deletes checkpoints
             _predict(context, run)
-    _report_test(context, run)
+    _report_test_accuracy(context, run)
     return run
 
 
-def _check(context: Context, run: Run) -> None:
+def _check_usable(context: Context, run: Run) -> None:
+    """Raise PipelineError for a run that is still being trained, or that has other data."""
     if run.state() == "running":
         raise PipelineError(
             f"run {run.id} is still being trained by process {run.record.process} on "
@@ -60,47 +61,76 @@ def _check(context: Context, run: Run) -> None:
 
 
 def _predict(context: Context, run: Run) -> None:
-    """Average the softmax outputs of a run's members, each row's by those that never saw it."""
+    """Average the outputs of a run's members. A row is predicted by those not trained on it."""
     splits = context.splits_of(run)
-    predicting, precision = _import_prediction(), _precision(run)
+    prediction, precision = _prepare_prediction(run)
     started = time.perf_counter()
-    rows, validation, test = predicting.out_of_fold(
+    rows, validation, test = prediction.out_of_fold(
         run, splits, context.dataset, precision, context.report
     )
     run.record.timings["ensemble_seconds"] = round(time.perf_counter() - started, 1)
     _finish(context, run, rows, validation, test, precision)
 
 
-def _several(context: Context, parents: list[Run]) -> Run:
-    """Return the run that averages the checkpoints of several, making it if it is not there."""
-    # A parent that was trained or scored again has other probabilities, and so another ensemble.
+def _average_of(context: Context, parents: list[Run]) -> Run:
+    """Return the run that averages the probabilities of several, made if it is not there."""
+    # A parent that was trained or scored again has other probabilities: that is another average.
     arrays = {
         run.id: [sha256(run.folder / f"{name}.npz") for name in ("validation", "test")]
         for run in parents
     }
-    identity = provenance.identity(arrays)
+    identity = provenance.hash_of(arrays)
     if not context.request.force:
         for run in context.store.with_identity(identity):
             if run.has_probabilities():
                 context.report(f"ensemble {run.id} is there already; FORCE=1 makes it again")
                 return run
     averaged = average(parents)
-    record = averaged.base.record.model_copy(deep=True)
-    record.id, record.identity = f"ensemble-{identity[:8]}", identity
-    record.status, record.reason, record.scores = "pending", "", None
-    record.recipe_name = " + ".join(run.record.recipe_name for run in parents)
-    record.parents = [run.id for run in parents]
-    record.members = [member for run in parents for member in run.members()]
-    totals: Counter[str] = Counter()
-    for parent in parents:
-        totals.update(parent.record.timings)
-    record.timings = dict(totals)
-    record.git, record.versions = provenance.git_state(), provenance.versions()
-    cut_off = context.store.with_identity(identity, done=False)
-    run = cut_off[0] if cut_off else context.store.create(record)
-    with run.held(), run.worked_on():
+    unfinished = context.store.with_identity(identity, done=False)
+    if unfinished:
+        run = unfinished[0]
+    else:
+        run = context.store.create(_average_record(context, averaged, parents, identity))
+    with run.held(), run.in_progress():
         _finish_average(context, run, averaged)
     return run
+
+
+def _average_record(
+    context: Context, averaged: Average, parents: list[Run], identity: str
+) -> AverageRecord:
+    """Return the record of an average before it is made."""
+    base = averaged.base
+    members = [member for run in parents for member in run.members()]
+    timings: Counter[str] = Counter()
+    for parent in parents:
+        timings.update(parent.record.timings)
+    return AverageRecord(
+        id=f"ensemble-{identity[:8]}",
+        identity=identity,
+        status="pending",
+        recipe_name=" + ".join(run.record.recipe_name for run in parents),
+        parents=[run.id for run in parents],
+        # The average is validated on the rows of `base`. If those are a hold-out, a member of a
+        # run with folds predicts only the ones in its own fold.
+        one_fold_per_row=not _has_folds(base) and any(member.fold for member in members),
+        source=base.record.source,
+        practice_seed=base.record.practice_seed,
+        data_fingerprint=base.record.data_fingerprint,
+        split_fingerprint=base.record.split_fingerprint,
+        versions=provenance.versions(),
+        git=provenance.git_state(),
+        command=context.request.command,
+        timings=dict(timings),
+        members=members,
+    )
+
+
+def _has_folds(run: Run) -> bool:
+    """Return whether a run is validated out-of-fold on all rows, and not on a hold-out."""
+    if run.record.kind == "average":
+        return not run.record.one_fold_per_row and any(one.fold for one in run.record.members)
+    return run.record.recipe.members.folds > 0
 
 
 def _finish_average(context: Context, run: Run, averaged: Average) -> None:
@@ -108,22 +138,18 @@ def _finish_average(context: Context, run: Run, averaged: Average) -> None:
     _finish(context, run, validation["rows"], validation["probabilities"], test["probabilities"])
 
 
-def _import_prediction() -> ModuleType:
-    """Import what predicts, only when needed: TensorFlow takes seconds."""
-    with quiet.startup():
-        from pipeline.prediction import ensemble as predicting
+def _prepare_prediction(run: Run) -> tuple[ModuleType, str]:
+    """Return what predicts, and the Keras dtype policy that the run's recipe means here."""
+    # TensorFlow takes seconds to import, and a scored run needs none of it.
+    with quiet_start():
+        from pipeline import networks
+        from pipeline.prediction import ensemble as prediction
         from pipeline.training import hardware
 
         hardware.grow_memory()
-    return predicting
-
-
-def _precision(run: Run) -> str:
-    """Return the Keras dtype policy that a run's recipe, and this machine, ask predictions in."""
-    from pipeline.training import hardware
-
-    settings = run.record.recipe.get("prediction", {})
-    return hardware.prediction_precision(PredictionSettings.model_validate(settings))
+    if run.network_source is not None:  # it may define layers that the checkpoints hold
+        networks.register_file(run.network_source)
+    return prediction, hardware.prediction_precision(run.training.recipe.prediction)
 
 
 def _finish(
@@ -140,8 +166,8 @@ def _finish(
 
     labelled, test_labels = select(context.dataset.labelled, rows), context.dataset.test_labels
     run.save_arrays("validation", rows=rows, labels=labelled.labels, probabilities=validation)
-    known = {} if test_labels is None else {"labels": test_labels}
-    run.save_arrays("test", rows=np.arange(len(test)), **known, probabilities=test)
+    published = {} if test_labels is None else {"labels": test_labels}
+    run.save_arrays("test", rows=np.arange(len(test)), **published, probabilities=test)
     pictures.draw(run, rows, labelled, validation)
     accuracy, interval = scores.accuracy_with_interval(labelled.labels, validation)
     run.record.scores = Scores(
@@ -157,15 +183,15 @@ def _finish(
         run.record.scores.test_rows = len(test)
     run.save()
     count = run.record.checkpoint_count
-    voters = "1 checkpoint" if count == 1 else f"{count} checkpoints averaged"
+    checkpoints = "1 checkpoint" if count == 1 else f"{count} checkpoints averaged"
     context.report(
         f"run {run.id}: validation accuracy {run.record.scores.validation_accuracy:.5f} on "
-        f"{len(rows):,} rows, {voters}"
+        f"{len(rows):,} rows, {checkpoints}"
     )
 
 
-def _report_test(context: Context, run: Run) -> None:
-    """Tell the test accuracy of a run whose source publishes its test labels."""
+def _report_test_accuracy(context: Context, run: Run) -> None:
+    """Report the test accuracy of a run whose source publishes its test labels."""
     scores = run.record.scores
     if scores and scores.test_accuracy is not None and scores.test_interval:
         low, high = scores.test_interval
@@ -178,25 +204,25 @@ def _report_test(context: Context, run: Run) -> None:
 def training_accuracy(context: Context, run: Run) -> float:
     """Return a scored run's accuracy on its own training rows, in [0, 1]: its members' mean.
 
-    The rows are taken as they are, without warps or dropout. The figure is kept in the record.
-    Raises PipelineError.
+    The rows have no warps, and dropout is off. The figure is kept in the record. Raises
+    PipelineError.
     """
     from pipeline.evaluation import scores
 
-    kept = run.record.scores
-    assert kept is not None, "the stage `ensemble` has scored the run"
-    if kept.training_accuracy is None:
-        predicting, precision = _import_prediction(), _precision(run)
+    recorded = run.record.scores
+    assert recorded is not None, "the stage `ensemble` has scored the run"
+    if recorded.training_accuracy is None:
+        prediction, precision = _prepare_prediction(run)
         splits = context.splits_of(run)
         accuracies = []
         for member in run.record.usable_members:
             rows = select(context.dataset.labelled, splits[member.fold].train_rows)
             paths = run.checkpoint_paths(member)
-            (found,) = predicting.predict(paths, [rows.images], precision, context.report)
-            accuracies.append(scores.accuracy(rows.labels, found.argmax(axis=1)))
+            (means,) = prediction.predict(paths, [rows.images], precision, context.report)
+            accuracies.append(scores.accuracy(rows.labels, means.argmax(axis=1)))
         with run.held():
-            kept = run.record.scores
-            assert kept is not None, "a scored run stays one"
-            kept.training_accuracy = float(np.mean(accuracies))
+            recorded = run.record.scores
+            assert recorded is not None, "a scored run stays scored"
+            recorded.training_accuracy = float(np.mean(accuracies))
             run.save()
-    return kept.training_accuracy
+    return recorded.training_accuracy

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.common.errors import PipelineError
 from pipeline.runs import Run
-from pipeline.stages.context import Context, Request
+from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
+from pipeline.stages.request import Request
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,113 +6,129 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from pipeline.common import files, nvidia, provenance, quiet
+from pipeline.common import files, provenance
 from pipeline.common.errors import PipelineError
+from pipeline.common.startup import gpu_expected, quiet_start
 from pipeline.data.split import fingerprint
-from pipeline.executors.plan import Arrangement, arrange, plan
+from pipeline.executors.plan import Arrangement, arrange, planned_members
+from pipeline.executors.queue import RetryQueue, find_executor, train_members
 from pipeline.recipe import Recipe
-from pipeline.runs import Record, Run
+from pipeline.runs import Run, TrainingRecord
 from pipeline.stages.context import Context
+from pipeline.stages.identity import code_fingerprint
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
 
-
 UNUSED_GPU = (
-    "this machine has an NVIDIA GPU, but TensorFlow finds none, so training is on the CPU; "
-    ".venv/bin/python -c \"import tensorflow as tf; tf.config.list_physical_devices('GPU')\" tells "
-    'why (SET="members.gpus=0" means the CPU)'
+    "this machine has an NVIDIA GPU, but TensorFlow does not see it, so training is on the CPU; "
+    ".venv/bin/python -c \"import tensorflow as tf; tf.config.list_physical_devices('GPU')\" shows "
+    'why (SET="members.gpus=0" chooses the CPU)'
 )
 
-
-UNUSED_CLUSTER = "RAY_ADDRESS counts for nothing here; EXECUTOR=ray trains on that cluster"
+UNUSED_CLUSTER = "RAY_ADDRESS has no effect here; EXECUTOR=ray trains on that cluster"
 
 
 def train(context: Context) -> Run:
     """Return the finished run of the request: found, continued, or trained from its beginning.
 
-    Members that are done are not trained again, and the others go on after their last epoch.
-    Raises PipelineError, and KeyboardInterrupt on Ctrl-C; the run is then marked as failed or
+    Members that are done are not trained again. The others continue after their last epoch. Raises
+    PipelineError, and KeyboardInterrupt on Ctrl-C. The run is then marked as failed or
     interrupted, and can be continued.
     """
-    if context.chosen_runs:
-        return _continue(context)
-    record = _describe(context)
-    run = _find(context, record.identity)
-    if run and _is_complete(context, run):
-        return _told(context, run)
-    arrangement, hardware = _prepare(context)
-    # Two commands that begin the same run: the second finds the first one's.
-    with files.locked(context.store.folder / ".lock"):
-        run = _find(context, record.identity) or context.store.create(record)
-    return _work(context, run, arrangement, hardware)
+    named = _named_run(context)
+    if named:
+        context = context.with_recipe(named.training.recipe)
+        if named.record.status == "done":
+            return _report_done(context, named)
+    source = named.network_source if named else _network_source(context.request.recipe)
+    record = _describe(context, source)
+    if named:
+        _check_same(named, record)
+    else:
+        existing = _find(context, record.identity)
+        if existing and _is_complete(context, existing):
+            return _report_done(context, existing)
+    arrangement, hardware = _prepare(context, source)
+    run = named or _find_or_create(context, record, source)
+    return _execute(context, run, arrangement, hardware)
+
+
+def _named_run(context: Context) -> Run | None:
+    """Return the run that `RUN` names, if any. Raises PipelineError if it cannot be trained."""
+    if not context.chosen_runs:
+        return None
+    (run, *others), names = context.chosen_runs, " ".join(context.request.runs)
+    if others or run.record.kind == "average" or context.request.force:
+        raise PipelineError(
+            f"RUN is {names!r}{' with FORCE' if context.request.force else ''}; make train "
+            "continues one run that trains: give its id, and no FORCE"
+        )
+    return run
+
+
+def _check_same(run: Run, record: TrainingRecord) -> None:
+    """Raise PipelineError if the run began with other data, code or libraries than `record`."""
+    if record.identity != run.record.identity:
+        raise PipelineError(
+            f"run {run.id} was begun with other data, code or library versions, and cannot be "
+            f"continued; train {run.record.recipe_name} with SEED={run.training.seed} anew"
+        )
 
 
 def _find(context: Context, identity: str) -> Run | None:
     """Return the newest run of an identity, a finished one if there is one.
 
-    With `FORCE` a finished one does not count, nor one in which a member has no tries left; else
-    one that is not done is still gone on with.
+    With `FORCE`, finished runs do not count, nor those with a member that has no tries left. A run
+    that is not done is still continued.
     """
-    begun = context.store.with_identity(identity, done=False)
+    unfinished = context.store.with_identity(identity, done=False)
     if not context.request.force:
-        found = context.store.with_identity(identity) or begun
+        runs = context.store.with_identity(identity) or unfinished
     else:
         retries = context.request.recipe.members.retries
-        found = [run for run in begun if all(one.draw <= retries for one in run.record.members)]
-    return found[0] if found else None
+        runs = [run for run in unfinished if all(m.attempt <= retries for m in run.record.members)]
+    return runs[0] if runs else None
+
+
+def _find_or_create(context: Context, record: TrainingRecord, source: str | None) -> Run:
+    """Return the record's run, made if need be. Two commands at the same time get the same run."""
+    with files.locked(context.store.folder / ".lock"):
+        run = _find(context, record.identity)
+        return run or context.store.create(record, source)
 
 
 def _is_complete(context: Context, run: Run) -> bool:
-    """Say whether the run is done, with as many members as the request's recipe requires."""
+    """Return whether the run is done, with as many members as the request's recipe requires."""
     succeeded = sum(member.status == "done" for member in run.record.members)
     return run.record.status == "done" and succeeded >= context.request.recipe.members.needed
 
 
-def _told(context: Context, run: Run) -> Run:
-    told = f"run {run.id} is trained already"
-    if not context.chosen_runs:  # RUN names one that there is, FORCE=1 makes another
-        told += "; FORCE=1 trains it again"
-    context.report(told)
+def _report_done(context: Context, run: Run) -> Run:
+    line = f"run {run.id} is trained already"
+    if not context.chosen_runs:  # FORCE=1 goes with a recipe, not with a run
+        line += "; FORCE=1 trains it again"
+    context.report(line)
     return run
 
 
-def _continue(context: Context) -> Run:
-    """Finish the run that `RUN` names. Raises PipelineError if it would not be the same run."""
-    (run, *others), names = context.chosen_runs, " ".join(context.request.runs)
-    if others or run.record.parents or context.request.force:
-        raise PipelineError(
-            f"RUN is {names!r}{' with FORCE' if context.request.force else ''}; make train "
-            "continues one run that trains: give its id, and no FORCE"
-        )
-    if run.record.status == "done":
-        return _told(context, run)
-    try:
-        own = context.with_recipe(Recipe.model_validate(run.record.recipe))
-        same = _describe(own).identity == run.record.identity
-    except ValidationError:
-        same = False  # a recipe of another version
-    if not same:
-        raise PipelineError(
-            f"run {run.id} was begun with other data, code or library versions, and cannot be "
-            f"continued; train {run.record.recipe_name} with SEED={run.record.seed} anew"
-        )
-    return _work(own, run, *_prepare(own))
+def _network_source(recipe: Recipe) -> str | None:
+    """Return the text of a network file of one's own, None where the package has the network."""
+    path = recipe.network.file
+    return Path(path).read_text(encoding="utf-8") if path else None
 
 
-def _describe(context: Context) -> Record:
-    """Describe the run; equal identities mean equal settings, data, code and libraries."""
+def _describe(context: Context, source: str | None) -> TrainingRecord:
+    """Describe the run. Equal identities mean equal settings, data, code and libraries."""
     request, recipe = context.request, context.request.recipe
-    settings = recipe.model_dump(mode="json")
-    # How much failure is borne changes no number: it may be changed for a run that is there.
-    shaping = recipe.model_dump(mode="json", exclude={"members": {"retries", "required"}})
-    code, versions = provenance.code_fingerprint(), provenance.versions()
-    split = fingerprint(context.splits)
-    identity = provenance.identity(
+    # How many failures are accepted changes no number: it may change between two commands. The
+    # code of a network file counts, not its place.
+    excluded = {"members": {"retries", "required"}, "network": {"file"}}
+    code = code_fingerprint(recipe.network.name, source)
+    versions, split = provenance.versions(), fingerprint(context.splits)
+    identity = provenance.hash_of(
         {
-            "recipe": shaping,
+            "recipe": recipe.model_dump(mode="json", exclude=excluded),
             "data": context.dataset.fingerprint,
             "split": split,
             "code": code,
@@ -120,11 +136,11 @@ def _describe(context: Context) -> Record:
         }
     )
     name = context.competition.name
-    return Record(
+    return TrainingRecord(
         id=f"{recipe.name}-s{recipe.seed}-{identity[:8]}",
         identity=identity,
         status="pending",
-        recipe=settings,
+        recipe=recipe,
         recipe_name=recipe.name,
         seed=recipe.seed,
         source=str(Path(request.source).expanduser().resolve()) if name == "folder" else name,
@@ -134,71 +150,72 @@ def _describe(context: Context) -> Record:
         code_fingerprint=code,
         versions=versions,
         git=provenance.git_state(),
-        members=plan(recipe),
+        command=request.command,
+        members=planned_members(recipe),
     )
 
 
-def _prepare(context: Context) -> tuple[Arrangement, Hardware]:
-    """Check the recipe's network and find the devices, before any run is made."""
-    # TensorFlow takes seconds to import; a command that finds its run trained must not wait.
-    with quiet.startup():
+def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardware]:
+    """Check the recipe's network and prepare the devices, before any run is made."""
+    # TensorFlow takes seconds to import. A command that finds its run trained must not wait.
+    with quiet_start():
         from pipeline import networks
-        from pipeline.executors import queue
         from pipeline.training import hardware
 
     recipe = context.request.recipe
+    if source is not None:
+        networks.register_file(source)
     networks.check(recipe.network.name, recipe.network.rates)
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
-    found = hardware.prepare(recipe.training)
-    arrangement = arrange(context.request.executor, recipe, found.cores, len(found.gpus))
-    if not found.gpus and arrangement.executor != "ray" and nvidia.gpu_expected():
-        context.report(UNUSED_GPU)
-    if arrangement.executor != "ray" and os.environ.get("RAY_ADDRESS"):
-        context.report(UNUSED_CLUSTER)
-    queue.find_executor(arrangement.executor)
-    if arrangement.executor == "serial":
-        found = hardware.prepare(recipe.training, arrangement.threads)
-    return arrangement, found
+    devices = hardware.find_devices()
+    arrangement = arrange(context.request.executor, recipe, devices.cores, len(devices.gpus))
+    find_executor(arrangement.executor)
+    if arrangement.executor != "ray":
+        if not devices.gpus and gpu_expected():
+            context.report(UNUSED_GPU)
+        if os.environ.get("RAY_ADDRESS"):
+            context.report(UNUSED_CLUSTER)
+    threads = arrangement.threads if arrangement.executor == "serial" else None
+    return arrangement, hardware.prepare(recipe.training, devices, threads)
 
 
-def _work(context: Context, run: Run, arrangement: Arrangement, found: Hardware) -> Run:
-    """Train what of the run is not done."""
-    from pipeline.executors import queue
-
-    recipe, splits, labelled = context.request.recipe, context.splits, context.dataset.labelled
+def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Hardware) -> Run:
+    """Train the members of the run that are not done."""
+    recipe, splits = context.request.recipe, context.splits
     with run.held():
-        if _is_complete(context, run):  # another process has finished it meanwhile
-            return _told(context, run)
-        queue.Crew(run, recipe, splits, arrangement.threads).check_tries()  # before scores are lost
+        if _is_complete(context, run):  # another process has finished it in the meantime
+            return _report_done(context, run)
+        record = run.training
+        record.recipe = recipe
+        RetryQueue(run, splits, arrangement.threads).check_pending()  # before scores are lost
         try:
-            with run.worked_on():
-                run.record.recipe = recipe.model_dump(mode="json")
-                run.record.hardware = found.record()
-                run.record.scores = None  # those of the checkpoints so far, if it was scored
+            with run.in_progress():
+                record.hardware, record.executor = hardware.record(), arrangement.executor
+                record.command = context.request.command
+                record.scores = None  # those of an earlier submission from fewer epochs
                 context.report(
-                    f"run {run.id}: training {_what(recipe)} on "
+                    f"run {run.id}: training {_networks(recipe)} on "
                     f"{len(splits[0].train_rows):,} rows, validating on "
-                    f"{len(splits[0].validation_rows):,}; {found.describe()}"
+                    f"{len(splits[0].validation_rows):,}; {hardware.describe()}"
                     f"{arrangement.describe()}"
                 )
-                queue.train_members(
-                    run, recipe, labelled, splits, arrangement, found, context.report
-                )
+                labelled = context.dataset.labelled
+                train_members(run, labelled, splits, arrangement, hardware, context.report)
         except KeyboardInterrupt:
             context.report(_interrupted(run, len(splits)))
             raise
     return run
 
 
-def _what(recipe: Recipe) -> str:
+def _networks(recipe: Recipe) -> str:
     count, name = recipe.members.count, recipe.network.name
     return name if count == 1 else f"{count} members of {name}, each"
 
 
 def _interrupted(run: Run, folds: int) -> str:
     epochs = sum(member.epochs for member in run.record.members)
-    told = f"run {run.id}: interrupted after {epochs} epochs; make train RUN={run.id} goes on"
+    line = f"run {run.id}: interrupted after {epochs} epochs; make train RUN={run.id} continues it"
     if len({member.fold for member in run.record.usable_members}) == folds:
-        told += f", and make submit RUN={run.id} uses the checkpoints so far"
-    return told
+        line += f", and make submit RUN={run.id} uses the checkpoints so far"
+    return line

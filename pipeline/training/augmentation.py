@@ -1,8 +1,8 @@
-"""ImageDataGenerator's random warps behind one interface, by two engines, and none at all.
+"""ImageDataGenerator's random warps, by two engines, and an engine that changes nothing.
 
-`keras` is ImageDataGenerator itself, image by image. `warp` draws from the same distributions
+`keras` is ImageDataGenerator itself, image by image. `warp` samples from the same distributions
 and applies the same warp to a whole batch at once, inside tf.data. For the same parameters both
-give the same image within 1e-5 (tests/test_augment.py). `none` leaves images as they are.
+give the same image within 1e-5 (tests/test_augmentation.py). `none` leaves images as they are.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,8 @@ import tensorflow as tf
 
 # The legacy module is the one documented home of ImageDataGenerator in Keras 3.
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
+
+from pipeline.data.spec import SPEC
 
 PARAMETERS = ("theta", "tx", "ty", "shear", "zx", "zy")
 """The columns of a parameter array, by ImageDataGenerator's own names.
@@ -26,10 +28,10 @@ shear_range and zoom_range, in its units. The last four are 0 where not named.""
 
 
 class Engine(Protocol):
-    """Draws warps for a number of images and applies them to batches."""
+    """Samples warps for a number of images and applies them to batches."""
 
-    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """Draw `count` warps: float32 [count, 6], columns as in PARAMETERS."""
+    def sample(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """Sample `count` warps: float32 [count, 6], with the columns `PARAMETERS`."""
         ...
 
     def apply(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
@@ -40,14 +42,14 @@ class Engine(Protocol):
 class KerasEngine:
     """ImageDataGenerator's own `get_random_transform` and `apply_transform`."""
 
-    def __init__(self, ranges: Ranges, side: int = 28) -> None:
+    def __init__(self, ranges: Ranges, side: int = SPEC.side) -> None:
         self._generator = ImageDataGenerator(**ranges)
         self._shape = (side, side, 1)
 
-    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """Let ImageDataGenerator draw each warp, seeded by `generator`.
+    def sample(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """Let ImageDataGenerator sample each warp, seeded by `generator`.
 
-        ImageDataGenerator draws from NumPy's global state, which is put back afterwards.
+        ImageDataGenerator uses NumPy's global state, which is put back afterwards.
         """
         seeds = generator.integers(2**32, size=count, dtype=np.uint32)
         state = np.random.get_state()
@@ -69,9 +71,9 @@ class KerasEngine:
 
 
 class WarpEngine:
-    """The same warps, drawn and applied for all images at once."""
+    """The same warps, sampled and applied for all images at once."""
 
-    def __init__(self, ranges: Ranges, side: int = 28) -> None:
+    def __init__(self, ranges: Ranges, side: int = SPEC.side) -> None:
         settings = ImageDataGenerator(**ranges)
         shift_x, shift_y = settings.height_shift_range * side, settings.width_shift_range * side
         zoom_low, zoom_high = settings.zoom_range
@@ -79,8 +81,8 @@ class WarpEngine:
         self._low = [-rotation, -shift_x, -shift_y, -shear, zoom_low, zoom_low]
         self._high = [rotation, shift_x, shift_y, shear, zoom_high, zoom_high]
 
-    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """Draw every parameter uniformly from its range, as get_random_transform does."""
+    def sample(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """Sample every parameter uniformly from its range, as get_random_transform does."""
         shape = (count, len(PARAMETERS))
         return generator.uniform(self._low, self._high, shape).astype(np.float32)
 
@@ -98,13 +100,13 @@ class WarpEngine:
 
 
 class NoEngine:
-    """No warps: images stay as they are, whatever the ranges."""
+    """No warps: images stay as they are."""
 
     def __init__(self, ranges: Ranges) -> None:
-        """Take the ranges, as every engine does, and use none of them."""
+        """Take the ranges, as every engine does, and ignore them."""
 
-    def draw(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """Return parameters of 0, which nothing reads."""
+    def sample(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """Return zeros, which `apply` ignores."""
         return np.zeros((count, len(PARAMETERS)), np.float32)
 
     def apply(self, images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:

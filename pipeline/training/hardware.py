@@ -1,4 +1,4 @@
-"""The devices a run trains on, and what the recipe's automatic settings mean on them."""
+"""The devices that a run trains on, and what the recipe's automatic settings mean on them."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import joblib
+import loky
 import tensorflow as tf
 
 from pipeline.common.errors import PipelineError
@@ -15,11 +15,23 @@ from pipeline.recipe import PredictionSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
-class Hardware:
-    """What a run was trained on, as its record keeps it.
+class Devices:
+    """What this machine has: the cores that this process may use, and the GPUs by their names.
 
-    `cores` are those that this process may use, `threads` those of TensorFlow's that share an
-    operation.
+    `compute_capability` is that of the weakest GPU, None without a GPU.
+    """
+
+    cores: int
+    gpus: list[str]
+    compute_capability: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a member trains on, as the run's record keeps it.
+
+    `cores` are those that the process may use, `threads` those of TensorFlow's that share an
+    operation. `precision` is a Keras dtype policy.
     """
 
     processor: str
@@ -39,44 +51,57 @@ class Hardware:
         return f"{devices}, {self.precision}{', XLA' if self.xla else ''}"
 
 
-def prepare(settings: TrainingSettings, threads: int | None = None) -> Hardware:
-    """Find the devices, let GPUs take memory as they need it, and settle `auto` settings.
-
-    `threads` are those that TensorFlow uses for an operation; None leaves it all cores. Call it
-    before the first tensor is made: TensorFlow fixes its memory policy and its threads then.
-    Raises PipelineError if it runs with another number already.
-    """
+def find_devices() -> Devices:
+    """Return this machine's devices, and let GPUs take memory as they need it."""
     gpus = grow_memory()
-    cores = joblib.cpu_count()
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return Devices(
+        cores=loky.cpu_count(),
+        gpus=[
+            detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
+        ],
+        compute_capability=min(
+            (detail.get("compute_capability", (0, 0)) for detail in details), default=None
+        ),
+    )
+
+
+def prepare(
+    settings: TrainingSettings, devices: Devices | None = None, threads: int | None = None
+) -> Hardware:
+    """Make TensorFlow ready to train on the devices, and resolve the settings that are `auto`.
+
+    `devices` are those of `find_devices`, which is called where they are left out. `threads` is
+    the number of TensorFlow's threads per operation, None for all cores. Call it before the first
+    tensor is made: TensorFlow fixes its threads then. Raises PipelineError if TensorFlow already
+    runs with another number of threads.
+    """
+    devices = devices or find_devices()
     if threads:
         fix_threads(threads)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    wanted = {"auto": bool(gpus), "on": True, "off": False}
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+    xla = {"auto": bool(devices.gpus), "on": True, "off": False}[settings.xla]
     return Hardware(
         processor=platform.processor() or platform.machine(),
-        cores=cores,
-        threads=threads or cores,
-        gpus=[
-            detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
-        ],
-        precision=_precision(settings.precision, min(capabilities, default=None)),
+        cores=devices.cores,
+        threads=threads or devices.cores,
+        gpus=devices.gpus,
+        precision=_precision(settings.precision, devices.compute_capability),
         # Keras refuses XLA where TensorFlow is deterministic (model_supports_jit).
-        xla=not settings.deterministic and wanted[settings.xla],
+        xla=xla and not settings.deterministic,
     )
 
 
 def hide_gpus() -> None:
-    """Have neither this process nor those that it starts use a GPU; call it before `prepare`."""
+    """Keep this process and its children off the GPUs. Call it before `find_devices`."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
 def fix_threads(threads: int) -> None:
-    """Have TensorFlow use so many threads for an operation, and run so many operations at once.
+    """Set the number of TensorFlow's threads per operation, and of operations at the same time.
 
-    Raises PipelineError if TensorFlow runs with another number already.
+    Raises PipelineError if TensorFlow already runs with another number.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -90,9 +115,9 @@ def fix_threads(threads: int) -> None:
 
 
 def grow_memory() -> list[tf.config.PhysicalDevice]:
-    """Let every GPU take memory as it is needed, not all at once; return the GPUs.
+    """Let every GPU take memory as it is needed, not all at once. Return the GPUs.
 
-    Where TensorFlow uses them already, as it may in a notebook, it keeps its way.
+    Where TensorFlow uses them already, as it may in a notebook, its policy stays.
     """
     gpus = tf.config.list_physical_devices("GPU")
     with suppress(RuntimeError):
@@ -103,9 +128,10 @@ def grow_memory() -> list[tf.config.PhysicalDevice]:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Have GPUs multiply float32 as it is, and not as TensorFloat-32, which has 10 bits of it.
+    """Have GPUs multiply in float32, and not in TensorFloat-32, which keeps 10 bits of a number.
 
-    From compute capability 8.0 on TensorFlow takes the latter (`enable_tensor_float_32_execution`).
+    From compute capability 8.0 on, TensorFlow uses TensorFloat-32 by default (documentation of
+    `enable_tensor_float_32_execution`).
     """
     allowed = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -116,21 +142,21 @@ def exact_float32() -> Iterator[None]:
 
 
 def prediction_precision(settings: PredictionSettings) -> str:
-    """Return the Keras dtype policy for predictions; GPUs are fast enough in float32."""
+    """Return the Keras dtype policy for predictions. GPUs are fast enough in float32."""
     if settings.precision != "auto":
         return settings.precision
     faster = not tf.config.list_physical_devices("GPU") and cpu_multiplies_bfloat16()
     return "mixed_bfloat16" if faster else "float32"
 
 
-def _precision(asked: str, capability: tuple[int, int] | None) -> str:
-    """Return a Keras dtype policy; `capability` is the weakest GPU's, None without one.
+def _precision(setting: str, capability: tuple[int, int] | None) -> str:
+    """Return the Keras dtype policy to train in.
 
-    Tensor cores multiply float16 from compute capability 7.0 on and bfloat16, which needs no
+    Tensor cores multiply float16 from compute capability 7.0 on, and bfloat16, which needs no
     loss scaling, from 8.0 on (NVIDIA, "Train with mixed precision", and the Ampere whitepaper).
     """
-    if asked != "auto":
-        return asked
+    if setting != "auto":
+        return setting
     if capability is None:
         return "mixed_bfloat16" if cpu_multiplies_bfloat16() else "float32"
     if capability < (7, 0):
@@ -139,11 +165,14 @@ def _precision(asked: str, capability: tuple[int, int] | None) -> str:
 
 
 def cpu_multiplies_bfloat16(information: Path = Path("/proc/cpuinfo")) -> bool:
-    """Say whether every core has bfloat16 instructions that TensorFlow's oneDNN uses.
+    """Return whether every core has bfloat16 instructions that TensorFlow's oneDNN uses.
 
     Those are AVX512_BF16 and AMX (oneDNN, "CPU dispatcher control"). Without them bfloat16 is
-    emulated and slower than float32. `information` is Linux's description of the processors; on
+    emulated and slower than float32. `information` is Linux's description of the processors. On
     a system without it the answer is no.
+
+    The library py-cpuinfo reads the same file, but looks at the first core only and takes 1.2 s in
+    two processes of its own, which every command that trains or predicts would wait for.
     """
     try:
         lines = information.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What a network is trained to do, and by which rule: loss, optimiser, schedule, metric."""
+"""What a network is trained for, and by which rule: loss, optimiser, schedule, metric."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -17,7 +17,7 @@ OPTIMIZERS: dict[str, Callable[[Rate, TrainingSettings], keras.optimizers.Optimi
     "adamw": lambda rate, settings: keras.optimizers.AdamW(rate, settings.weight_decay),
     "sgd": lambda rate, settings: keras.optimizers.SGD(rate),
 }
-"""The values of `training.optimizer`, each with Keras's defaults but for what a recipe sets."""
+"""The values of `training.optimizer`, each with Keras's defaults except what a recipe sets."""
 
 
 def mean_squared_error(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -29,11 +29,11 @@ def mean_squared_error(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor
 
 
 def loss(settings: TrainingSettings) -> str | Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Return the recipe's loss as Keras takes it for labels that are integers [n]."""
+    """Return the recipe's loss in the form that Keras takes for integer labels [n]."""
     if settings.loss == "mean_squared_error":
         return mean_squared_error
     if not settings.label_smoothing:
-        # On labels that are integers this is the same as the categorical form on one-hot ones.
+        # On integer labels this equals the categorical form on one-hot labels.
         return "sparse_categorical_crossentropy"
 
     def smoothed(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -58,18 +58,44 @@ def learning_rate(recipe: Recipe, steps: int) -> Rate:
     )
 
 
+def schedule_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """Return the recipe's ReduceLROnPlateau and EarlyStopping, those that are enabled."""
+    plateau, stopping = recipe.reduce_on_plateau, recipe.early_stopping
+    callbacks: list[keras.callbacks.Callback] = []
+    if plateau.enabled:
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor="val_accuracy",
+                mode="max",
+                patience=plateau.patience,
+                factor=plateau.factor,
+                min_lr=plateau.min_learning_rate,
+            )
+        )
+    if stopping.enabled:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss",
+                mode="min",
+                min_delta=stopping.min_delta,
+                patience=stopping.patience,  # the best weights are in the checkpoints
+            )
+        )
+    return callbacks
+
+
 def compile_network(
     network: keras.Model, settings: TrainingSettings, rate: Rate, xla: bool
 ) -> keras.Model:
-    """Compile with the recipe's optimiser and loss, and with accuracy; return the network.
+    """Compile the network with the recipe's optimiser and loss and with accuracy. Return it.
 
-    `rate` is what `learning_rate` made of the recipe.
+    `rate` is what `learning_rate` returns for the recipe.
     """
     optimizer = OPTIMIZERS[settings.optimizer](rate, settings)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
-        # Keras does this by itself only for a model that has the policy, not just its layers.
+        # Keras adds loss scaling only where the model has the policy, not just its layers.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    # Keras's LSTM on a GPU is cuDNN's, which XLA does not know.
+    # Keras's LSTM on a GPU is cuDNN's, which XLA cannot compile.
     possible = all(layer.supports_jit for layer in network.layers)
     network.compile(
         optimizer=optimizer,

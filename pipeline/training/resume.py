@@ -1,16 +1,16 @@
-"""All that the next epoch of a member depends on, saved at the end of each.
+"""Everything that a member's next epoch depends on, saved at the end of each epoch.
 
-Keras's BackupAndRestore keeps weights and epoch only; ReduceLROnPlateau, EarlyStopping and
-ModelCheckpoint would start anew with their counters and best values. Order and warps of the rows
-need no saving: they are functions of seed, member and epoch (training.py).
+Keras's BackupAndRestore keeps weights and epoch only. ReduceLROnPlateau, EarlyStopping and
+ModelCheckpoint would lose their counters and best values. The order of rows and their warps need
+no saving: they are functions of seed, member and epoch (`batches.py`).
 """
 
+import io
 import json
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,9 +18,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from pipeline.common.errors import PipelineError
-from pipeline.common.files import replacing
-from pipeline.runs import Checkpoint, Member
-from pipeline.training.callbacks import HistoryFile, KeptCheckpoints, Logs, MemberRecord
+from pipeline.runs import RESUME_FILE, Checkpoint, Member
+from pipeline.training.callbacks import EpochHistory, KeptCheckpoints, Logs
 
 COUNTERS = ("best", "wait")
 """What ReduceLROnPlateau and EarlyStopping decide by: numbers, or None before the first epoch."""
@@ -30,80 +29,72 @@ _CHECKPOINTS = TypeAdapter(list[Checkpoint])
 
 @dataclass(frozen=True)
 class SavedState:
-    """What a resume file holds: `state` as JSON has it, the variables as `arrays` by name."""
+    """The content of a resume file: `state` as plain values, the variables as `arrays` by name."""
 
     state: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
     @property
     def precision(self) -> str:
-        """The Keras dtype policy that the member began with; another has other variables."""
+        """The Keras dtype policy that the member began with. Another one has other variables."""
         return str(self.state["precision"])
 
 
-def read(path: Path, member: Member) -> SavedState | None:
-    """Return what a member's resume file holds, None where there is none.
+def read_saved_state(content: bytes | None, member: Member) -> SavedState | None:
+    """Return the state in a member's resume file, or None without a file.
 
-    One of other first weights does not count. Raises PipelineError where it is damaged.
+    A state of an earlier attempt, which began with other weights, does not count. Raises
+    PipelineError where the content is damaged.
     """
-    if not path.exists():
+    if content is None:
         return None
     try:
-        state, arrays = _read(path)
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = dict(stored)
+        state = dict(json.loads(str(arrays.pop("state"))))
+        same_attempt = state["attempt"] == member.attempt
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
-        # In a worker `path` is a copy, gone by the time that anybody reads this.
         raise PipelineError(
-            f"members/{member.index}/{path.name} of the run cannot be read ({error}); delete it, "
+            f"members/{member.index}/{RESUME_FILE} of the run cannot be read ({error}); delete it, "
             "and the member is trained from its beginning"
         ) from None
-    return SavedState(state, arrays) if state["draw"] == member.draw else None
+    return SavedState(state, arrays) if same_attempt else None
 
 
 class ResumePoint(keras.callbacks.Callback):
-    """Saves a member's whole state at each epoch's end, and puts it back when training begins.
+    """Restores a member's saved state when training begins, and gives the state to save next.
 
     The state is the variables of network and optimiser (dropout's seeds and the learning rate are
-    among them), the counters of `schedule`'s callbacks, the kept checkpoints and the history. The
-    file is written whole or not at all. This callback comes after all of those: Keras's callbacks
-    reset themselves when training begins, and it undoes that. `saved` is what `path` held, read
-    before the network was built, because it says in which `precision`.
+    among them), the counters of the callbacks in `schedule`, the kept checkpoints and the history.
+    It must come after the callbacks in `schedule`: they reset themselves when training begins, and
+    this one puts their counters back. `saved` is None for a member that begins.
     """
 
     def __init__(
         self,
-        path: Path,
+        member: Member,
         saved: SavedState | None,
         precision: str,
         schedule: Sequence[keras.callbacks.Callback],
         checkpoints: KeptCheckpoints,
-        history: HistoryFile,
-        record: MemberRecord,
+        history: EpochHistory,
     ) -> None:
         super().__init__()
-        self._path = path
+        self._attempt = member.attempt
         self._saved = saved
         self._precision = precision
         self._schedule = schedule
         self._checkpoints = checkpoints
         self._history = history
-        self._record = record
-        self.epoch: int = saved.state["epoch"] if saved else 0
+        state = saved.state if saved else {}
+        self.epoch: int = state.get("epoch", 0)
         """The number of epochs that are done and saved."""
-        self.stopped: bool = saved.state["stopped"] if saved else False
+        self.seconds: float = state.get("seconds", 0.0)
+        """The wall time of their training."""
+        self.stopped: bool = state.get("stopped", False)
         """Whether early stopping ended the training at the saved epoch."""
-
-    def restore_files(self) -> None:
-        """Make record, history and checkpoints those of the saved epoch, whatever came after it.
-
-        The record comes first: at no moment does it name a checkpoint that is gone.
-        """
-        if self._saved:
-            state = self._saved.state
-            self._checkpoints.kept = _CHECKPOINTS.validate_python(state["kept"])
-            self._history.restore(state["history"])
-            self._record.seconds_before = state["seconds"]
-        self._record.tell(self.epoch, "running")
-        self._checkpoints.remove_strays()
+        checkpoints.kept = _CHECKPOINTS.validate_python(state.get("kept", []))
+        history.rows = state.get("history", [])
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Put the saved variables and counters back, if there are any."""
@@ -117,30 +108,28 @@ class ResumePoint(keras.callbacks.Callback):
                 setattr(callback, attribute, value)
         self._saved = None
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Save the state, and only then let go of the checkpoints that it no longer names."""
+    def content(self, epoch: int, seconds: float) -> bytes:
+        """Return the resume file's content after `epoch` epochs, trained in `seconds`."""
+        state = {
+            "epoch": epoch,
+            "stopped": bool(self.model.stop_training),
+            "precision": self._precision,
+            "attempt": self._attempt,
+            "schedule": [
+                {name: _plain(getattr(callback, name)) for name in COUNTERS}
+                for callback in self._schedule
+            ],
+            "kept": _CHECKPOINTS.dump_python(self._checkpoints.kept),
+            "history": self._history.rows,
+            "seconds": seconds,
+        }
         arrays = {
             name: keras.ops.convert_to_numpy(variable)
             for name, variable in self._variables().items()
         }
-        with replacing(self._path) as temporary, temporary.open("wb") as file:
-            text = json.dumps(self._describe(epoch + 1))
-            np.savez(file, allow_pickle=False, state=np.array(text), **arrays)
-        self._checkpoints.remove_replaced()
-
-    def _describe(self, epoch: int) -> dict[str, Any]:
-        return {
-            "epoch": epoch,
-            "stopped": bool(self.model.stop_training),
-            "precision": self._precision,
-            "draw": self._record.draw,
-            "schedule": [
-                {name: _plain(getattr(one, name)) for name in COUNTERS} for one in self._schedule
-            ],
-            "kept": _CHECKPOINTS.dump_python(self._checkpoints.kept),
-            "history": self._history.rows,
-            "seconds": self._record.seconds,
-        }
+        written = io.BytesIO()
+        np.savez(written, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
+        return written.getvalue()
 
     def _variables(self) -> dict[str, keras.Variable]:
         parts = {"network": self.model.variables, "optimizer": self.model.optimizer.variables}
@@ -153,10 +142,3 @@ class ResumePoint(keras.callbacks.Callback):
 
 def _plain(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the state and the arrays of a file."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        arrays = dict(stored)
-    return dict(json.loads(str(arrays.pop("state")))), arrays

@@ -16,17 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import recipe
-from pipeline.common import files, provenance, quiet
+from pipeline.common import files, provenance
+from pipeline.common.startup import quiet_start
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
 from pipeline.data.digits import Digits
 
-with quiet.startup():
+with quiet_start():
     import keras
 
     from pipeline import networks
     from pipeline.networks import fast_layers
-    from pipeline.training import hardware, loop, objective
+    from pipeline.training import batches, hardware, objective
     from tests.bench import ceiling, notebook, processor
 
 from tests.bench.costs import costs
@@ -71,7 +72,7 @@ def augmentation() -> Result:
     rows, scaled = digits()
     batches = iter(notebook.flow(scaled, rows.labels))
     endless = recipe.load("bn_cnn", "training.epochs=1000")
-    warped = iter(loop.training_dataset(endless, rows, member=0))
+    warped = iter(batches.training_dataset(endless, rows, member=0))
 
     def take(source: Iterator[object], count: int) -> None:
         for _ in range(count):
@@ -85,7 +86,7 @@ def augmentation() -> Result:
         "ImageDataGenerator.flow, one thread": rate_of(
             partial(take, batches, STEPS), STEPS * notebook.BATCH
         ),
-        f"warp, {loop.WARP_THREADS} threads": ours,
+        f"warp, {batches.WARP_THREADS} threads": ours,
     }
     return interleave("augmentation", "images/s", sides, repeats=7, warm_up=True)
 
@@ -112,8 +113,8 @@ def training_step() -> Result:
 
 
 def _train(network: keras.Model, settings: recipe.Recipe, rows: Digits) -> None:
-    batches = loop.training_dataset(settings, rows, member=0)
-    network.fit(batches, epochs=1, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+    dataset = batches.training_dataset(settings, rows, member=0)
+    network.fit(dataset, epochs=1, steps_per_epoch=STEPS, shuffle=False, verbose=0)
 
 
 def share_of_ceiling(machine: Result, throughput: Result) -> str:

@@ -12,7 +12,7 @@ from pipeline import recipe
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
 from pipeline.data.digits import Digits
-from pipeline.training import loop
+from pipeline.training import batches
 from tests.bench.commands import train_in_a_new_folder, write_digits
 from tests.bench.memory import held, watched
 
@@ -58,10 +58,10 @@ def _stream() -> str:
     images, labels = mnist.read(MNIST_FOLDER)
     rows = Digits(images[:42_000].reshape(-1, 28, 28, 1), labels[:42_000])
     epochs = STREAMED // len(rows.labels) + 1
-    settings = recipe.load("bn_cnn", f"training.epochs={epochs} loop.batch_size=250")
+    settings = recipe.load("bn_cnn", f"training.epochs={epochs} training.batch_size=250")
     marks, seen = [], 0
     started = time.perf_counter()
-    for _, batch in loop.training_dataset(settings, rows, member=0):
+    for _, batch in batches.training_dataset(settings, rows, member=0):
         seen += len(batch)
         if seen % (STREAMED // 4) == 0:
             gc.collect()

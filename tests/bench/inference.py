@@ -22,9 +22,8 @@ from pipeline.prediction import ensemble
 from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.recipe import PredictionSettings
 from pipeline.training import hardware
-from pipeline.training.loop import train_member
+from tests.alone import Alone
 from tests.bench.timing import Result, interleave, rate_of
-from tests.watching import Watching
 
 ROWS, CHECKPOINTS = 28_000, 5
 TRAINING_ROWS, EPOCHS = 6_400, 12
@@ -92,9 +91,9 @@ def _checkpoints(rows: Digits, folder: Path) -> list[Path]:
         "bn_cnn", f"training.epochs={EPOCHS} checkpoints.keep_best={CHECKPOINTS}"
     )
     validation = Digits(rows.images[:1_000], rows.labels[:1_000])
-    found = hardware.prepare(settings.training)
-    train_member(settings, rows, validation, folder, found, Watching())
-    return sorted((folder / "checkpoints").iterdir())
+    alone = Alone(folder)
+    alone.train(settings, rows, validation)
+    return sorted((alone.folder / "checkpoints").iterdir())
 
 
 def _agreement(

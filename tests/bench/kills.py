@@ -34,7 +34,7 @@ SETTINGS = (
     "checkpoints.keep_best=1 checkpoints.keep_last=1"
 )
 
-BEGUN = "going on after|training on|predicting"
+BEGUN = "continuing after|training on|predicting"
 """What is printed when a member, or the prediction, begins."""
 
 

@@ -1,11 +1,11 @@
-"""The memory that commands take, sampled while they run (Linux: /proc)."""
+"""The memory that commands take, sampled while they run (on Linux)."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event, Thread
+
+import psutil
 
 INTERVAL = 0.2
 """Seconds between two looks."""
@@ -25,7 +25,7 @@ def watched() -> Iterator[Peak]:
 
     def sample() -> None:
         while not ended.wait(INTERVAL):
-            peak.bytes = max(peak.bytes, sum(map(held, _descendants(os.getpid()))))
+            peak.bytes = max(peak.bytes, sum(map(held, _descendants())))
 
     thread = Thread(target=sample)
     thread.start()
@@ -37,21 +37,12 @@ def watched() -> Iterator[Peak]:
 
 
 def held(process: int) -> int:
-    """Return a process's memory in bytes, what it shares with others counted in proportion."""
+    """Return a process's memory in bytes, with what it shares with others in proportion."""
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
+        return int(psutil.Process(process).memory_full_info().pss)
+    except psutil.Error:  # the process has ended
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def _descendants(process: int) -> list[int]:
-    found = []
-    for path in Path(f"/proc/{process}/task").glob("*/children"):
-        try:
-            children = [int(child) for child in path.read_text().split()]
-        except OSError:  # the process has ended
-            continue
-        for child in children:
-            found += [child, *_descendants(child)]
-    return found
+def _descendants() -> list[int]:
+    return [child.pid for child in psutil.Process().children(recursive=True)]

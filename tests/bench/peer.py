@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.common import quiet
 from pipeline.common.files import replacing
+from pipeline.common.startup import quiet_start
 from pipeline.data import digits
 from pipeline.data.split import Split, hold_out
 from pipeline.recipe import SplitSettings
 
-with quiet.startup():
+with quiet_start():
     import keras
 
     from tests.bench import fifteen, notebook

@@ -26,6 +26,7 @@ from pipeline import recipe
 from pipeline.common import provenance
 from pipeline.common.files import replacing
 from pipeline.data.digits import fingerprint
+from pipeline.stages.identity import PACKAGE, code_fingerprint
 from tests.bench import processor
 from tests.bench.commands import train_in_a_new_folder, train_peer
 
@@ -49,12 +50,13 @@ def results(side: str, digits: Path) -> Path:
     }
     if side in PEERS:
         files = [Path(__file__).with_name(f"{name}.py") for name in ("peer", *PEERS)]
-        files.append(provenance.PACKAGE / "networks" / "batch_norm_cnns.py")
+        files.append(PACKAGE / "networks" / "batch_norm_cnns.py")
         parts["code"] = [path.read_text() for path in files]
     else:
-        parts["code"] = provenance.code_fingerprint()
-        parts["recipe"] = recipe.load(side).model_dump(mode="json")
-    return RESULTS / f"{side}-{provenance.identity(parts)[:8]}"
+        settings = recipe.load(side)
+        parts["code"] = code_fingerprint(settings.network.name)
+        parts["recipe"] = settings.model_dump(mode="json")
+    return RESULTS / f"{side}-{provenance.hash_of(parts)[:8]}"
 
 
 def train(side: str, seed: int, digits: Path) -> Path:

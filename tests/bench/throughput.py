@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import joblib
+import loky
 
 from tests.bench.commands import (
     images_per_second,
@@ -90,7 +90,7 @@ def _measure(claim: str, sides: Mapping[str, Rate], peers: Peers) -> Result:
 
 def _peers(peer: str, digits: Path, count: int, autotuner: bool = True) -> float:
     held_out = HELD_OUT if peer == "notebook" else 0.1
-    threads = max(1, joblib.cpu_count() // count) if count > 1 else None
+    threads = max(1, loky.cpu_count() // count) if count > 1 else None
     with TemporaryDirectory() as name, ThreadPoolExecutor(count) as pool:
         folders = [Path(name) / str(one) for one in range(count)]
         train = partial(

@@ -1,4 +1,4 @@
-"""Both engines give the same image for the same warp, and draw from the same distributions."""
+"""Both engines give the same image for the same warp, and sample from the same distributions."""
 
 import numpy as np
 import pytest
@@ -25,30 +25,30 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("ranges", SETTINGS, ids=lambda ranges: "+".join(ranges))
-@pytest.mark.parametrize("drawn_by", ENGINES)
+@pytest.mark.parametrize("sampled_by", ENGINES)
 def test_engines_agree_on_every_image(
-    ranges: Ranges, drawn_by: str, images: NDArray[np.uint8]
+    ranges: Ranges, sampled_by: str, images: NDArray[np.uint8]
 ) -> None:
     scaled = tf.constant(images[:256] / np.float32(255))
-    warps = tf.constant(ENGINES[drawn_by](ranges).draw(np.random.default_rng(1), 256))
+    warps = tf.constant(ENGINES[sampled_by](ranges).sample(np.random.default_rng(1), 256))
     by_keras = KerasEngine(ranges).apply(scaled, warps).numpy()
     by_warp = WarpEngine(ranges).apply(scaled, warps).numpy()
     assert np.abs(by_keras - by_warp).max() < 1e-5
     assert np.abs(by_warp - scaled.numpy()).max() > 0.5
 
 
-def test_engines_draw_from_the_same_distributions() -> None:
-    by_keras = KerasEngine(STRONG).draw(np.random.default_rng(2), 5_000)
-    by_warp = WarpEngine(STRONG).draw(np.random.default_rng(3), 5_000)
+def test_engines_sample_from_the_same_distributions() -> None:
+    by_keras = KerasEngine(STRONG).sample(np.random.default_rng(2), 5_000)
+    by_warp = WarpEngine(STRONG).sample(np.random.default_rng(3), 5_000)
     for column, name in enumerate(PARAMETERS):
         p_value = stats.ks_2samp(by_keras[:, column], by_warp[:, column]).pvalue
         assert p_value > 0.001, name
         assert by_warp[:, column].std() > 0, name
 
 
-def test_drawing_leaves_numpys_global_state_alone() -> None:
+def test_sampling_leaves_numpys_global_state_alone() -> None:
     np.random.seed(5)
     expected = np.random.random()
     np.random.seed(5)
-    KerasEngine(STRONG).draw(np.random.default_rng(0), 10)
+    KerasEngine(STRONG).sample(np.random.default_rng(0), 10)
     assert np.random.random() == expected

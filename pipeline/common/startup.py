@@ -1,0 +1,47 @@
+"""Around the start of TensorFlow: keep its greeting quiet, and look for a GPU without it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Hold back what the block writes to stderr. Print it only if the block fails.
+
+    TensorFlow 2.21 greets from C++ with lines about oneDNN and missing CUDA drivers. No setting
+    silences them, because they come before its logging reads TF_CPP_MIN_LOG_LEVEL. That variable,
+    unless a person has set it, limits later lines to fatal errors.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(original, held_back.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+
+
+def nvidia_driver_answers() -> bool:
+    """Return whether an NVIDIA driver lists a GPU. The Makefile asks the same to pick a lock."""
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listing.returncode == 0 and bool(listing.stdout)
+
+
+def gpu_expected() -> bool:
+    """Return whether TensorFlow should see a GPU: one exists, and CUDA_VISIBLE_DEVICES shows it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    return visible not in ("", "-1") and nvidia_driver_answers()

@@ -1,0 +1,77 @@
+"""What a person asked for: the Makefile's variables, checked."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from pipeline import recipe as recipes
+from pipeline.common.errors import PipelineError
+from pipeline.executors.plan import check_executor
+from pipeline.recipe import Recipe
+
+DEFAULT_RECIPE = "bn_cnn"
+
+STAGES_WITHOUT_RUN = ("data", "split")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A checked request.
+
+    `runs` are the ids, or unique beginnings of ids, in `RUN`. Without them the run is the one that
+    the recipe, the data and the code determine, and only then the recipe matters. `command` is the
+    command as typed. Raises PipelineError for an unknown `executor`.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: Recipe(name=DEFAULT_RECIPE))
+    source: str = "auto"
+    practice_seed: int = 0
+    runs: tuple[str, ...] = ()
+    message: str = ""
+    force: bool = False
+    executor: str = "auto"
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor)
+
+    @classmethod
+    def parse(
+        cls,
+        stage: str,
+        *,
+        recipe: str = DEFAULT_RECIPE,
+        settings: str = "",
+        seed: int | None = None,
+        run: str = "",
+        source: str = "auto",
+        practice_seed: int = 0,
+        message: str = "",
+        force: bool = False,
+        executor: str = "auto",
+        command: str = "",
+    ) -> Self:
+        """Check what a person gave for a stage, and return it as a request.
+
+        `recipe`, `settings`, `seed` and `run` are the values of RECIPE, SET, SEED and RUN. Raises
+        PipelineError for a value that is not allowed, or for variables that exclude each other.
+        """
+        if run and stage in STAGES_WITHOUT_RUN:
+            raise PipelineError(
+                f"RUN is {run!r}, but make {stage} takes no RUN; leave it out, or use it with "
+                "train, ensemble, submission, submit or look"
+            )
+        if run and (recipe != DEFAULT_RECIPE or settings or seed is not None):
+            raise PipelineError(
+                f"RUN is {run!r}, and a run has its own recipe; leave out RECIPE, SET and SEED, or "
+                "leave out RUN to train another run"
+            )
+        return cls(
+            recipe=recipes.load(recipe, settings, seed),
+            source=source,
+            practice_seed=practice_seed,
+            runs=tuple(run.split()),
+            message=message,
+            force=force,
+            executor=executor,
+            command=command,
+        )
