@@ -198,8 +198,8 @@ def look_command(
     with failures.told():
         names = tuple(run.split())
         request = Request(source=source, practice_seed=practice_seed, runs=names)
-        wanted = look.Wanted(view, part, start, count, true, predicted, seed)
-        look.look(Context(Path(), request, _say), wanted)
+        options = look.LookOptions(view, part, start, count, true, predicted, seed)
+        look.look(Context(Path(), request, _say), options)
 
 
 @app.command("compare")
@@ -250,7 +250,7 @@ def doctor_command() -> None:
     with failures.told():
         for finding in doctor.examine(Path()):
             fix = f"  -> {finding.fix}" if finding.fix else ""
-            _say(f"{finding.subject:<20}{finding.found}{fix}")
+            _say(f"{finding.subject:<20}{finding.state}{fix}")
 
 
 def main() -> None:
