@@ -22,7 +22,7 @@ COLUMNS = (
 
 EXPLANATION = (
     "p against best: the p-value of an exact McNemar test between this run and the best. In "
-    "brackets: the rows that only this run gets right : the rows that only the best gets right. A "
+    "brackets (a:b): a rows that only this run gets right, b rows that only the best gets right. A "
     "difference with p above 0.05 may be chance; if you compare many runs, divide 0.05 by their "
     "number. In recipes such as bn_cnn and quick, the validation rows also choose the checkpoints "
     "or stop the training; their validation accuracies are slightly too high."
