@@ -88,7 +88,7 @@ RandomSeed = Annotated[int, typer.Option(envvar="SEED", min=0, help="chooses the
 DIGIT = {"min": 0, "max": 9}
 TrueLabel = Annotated[int | None, typer.Option("--true", envvar="TRUE", **DIGIT, help="the label")]
 Predicted = Annotated[
-    int | None, typer.Option(envvar="PREDICTED", **DIGIT, help="the wrong prediction")
+    int | None, typer.Option(envvar="PREDICTED", **DIGIT, help="what it is predicted as")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 
@@ -217,7 +217,7 @@ def look_command(
             runs=tuple(run.split()),
             command=_command(),
         )
-        options = look.Wanted(view, part, start, count, true, predicted, seed)
+        options = look.LookOptions(view, part, start, count, true, predicted, seed)
         look.look(Context(root, request, _print), options)
 
 
@@ -269,7 +269,7 @@ def doctor_command(root: Root = HERE) -> None:
     with exit_codes():
         for finding in doctor.examine(root):
             fix = f"  -> {finding.fix}" if finding.fix else ""
-            _print(f"{finding.subject:<20}{finding.found}{fix}")
+            _print(f"{finding.subject:<20}{finding.state}{fix}")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pipeline.common.progress import RunProgress, ignore
 from pipeline.data.digits import Digits
 from pipeline.executors.recorder import Recorder
 from pipeline.recipe import Recipe
-from pipeline.runs import RESUME_FILE, Member, Run, RunStore, TrainingRecord
+from pipeline.runs import RESUME_FILE, AverageRecord, Member, Run, RunStore, TrainingRecord
 from pipeline.training.events import Event, StepEnded
 from pipeline.training.hardware import prepare
 from pipeline.training.loop import train_member
@@ -121,3 +121,11 @@ def training_record(name: str = "quick-s0-12345678", **changes: object) -> Train
         "git": {},
     }
     return TrainingRecord.model_validate({**values, **changes})
+
+
+def average_record(name: str, **changes: object) -> AverageRecord:
+    """Return the record of an average of runs, with these changes. `parents` must be given."""
+    values = training_record(name).model_dump(
+        exclude={"kind", "recipe", "seed", "code_fingerprint", "executor", "hardware"}
+    )
+    return AverageRecord.model_validate({**values, **changes})

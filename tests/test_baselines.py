@@ -1,4 +1,4 @@
-"""The seed tutorials' systems: trained as they are listed, resumed, and tabulated."""
+"""The systems of the tutorials: trained once, measured, and compared with what is reported."""
 
 import io
 import json
@@ -19,24 +19,24 @@ from pipeline import cli, recipe
 from pipeline.common.progress import Report
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
-from pipeline.evaluation import tutorials as tables
-from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, Row
+from pipeline.evaluation import tutorials
+from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, TutorialRow
 from pipeline.runs import Run, RunStore
 from pipeline.stages import baselines as stage
 from pipeline.stages.baselines import baselines
 
-AGAIN = """
+RERUN = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
 from pipeline.evaluation.tutorials import Baseline
 from pipeline.stages.baselines import baselines
-root, *named = sys.argv[1:]
-systems = [Baseline(*one.rsplit(":", 1), None, "") for one in named]
+root, *names = sys.argv[1:]
+systems = [Baseline(*name.rsplit(":", 1), None, "") for name in names]
 rows = baselines(Path(root), 2, print, systems)
-print(json.dumps([[asdict(one) for one in row.measurements] for row in rows]))
+print(json.dumps([[asdict(run) for run in row.measurements] for row in rows]))
 """
-"""The stage once more, in a process of its own."""
+"""Runs the stage a second time, in a process of its own."""
 
 ONE_EPOCH = """
 [network]
@@ -64,10 +64,10 @@ def measurement(seed: int = 0, test: float = 0.98, **changes: float) -> Measurem
     )
 
 
-def test_every_recipe_of_the_tutorials_is_a_baseline() -> None:
-    seeds = {name for name in recipe.names() if name.startswith("tutorials/")}
+def test_every_tutorial_recipe_is_a_baseline() -> None:
+    tutorial_recipes = {name for name in recipe.names() if name.startswith("tutorials/")}
     assert [baseline.recipe for baseline in BASELINES][-1] == "bn_cnn"
-    assert {baseline.recipe for baseline in BASELINES[:-1]} == seeds
+    assert {baseline.recipe for baseline in BASELINES[:-1]} == tutorial_recipes
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_every_recipe_of_the_tutorials_is_a_baseline() -> None:
 def test_measured_is_compared_with_reported(
     reported: float | None, measured: float, reached: bool | None, verdict: str
 ) -> None:
-    row = Row(Baseline("x", "mnist", reported, "told"), [measurement(test=measured)])
+    row = TutorialRow(Baseline("x", "mnist", reported, "a claim"), [measurement(test=measured)])
     assert (row.reached, row.verdict) == (reached, verdict)
 
 
 def test_several_seeds_give_mean_and_standard_deviation() -> None:
     accuracies = [0.97, 0.98, 0.987]
     several = [measurement(seed, test) for seed, test in enumerate(accuracies)]
-    row = Row(Baseline("tutorials/mlp_256", "mnist", 0.976, "97.6 %"), several)
+    row = TutorialRow(Baseline("tutorials/mlp_256", "mnist", 0.976, "97.6 %"), several)
     assert row.measured == pytest.approx(np.mean(accuracies))
     assert row.deviation == pytest.approx(np.std(accuracies, ddof=1))
     assert row.gap == pytest.approx(0.02)
@@ -98,20 +98,21 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
         *["mlp_256", "203,530", "97.6 %", "97.90 +- 0.85 %", "10,000", "yes"],
         *["+2.00", "10", "60"],
     ]
-    printed = tables.as_markdown([row])
-    assert printed.startswith("seed tutorials, training seed 0, 1, 2, mean +- standard deviation\n")
+    printed = tutorials.as_markdown([row])
+    title = "the tutorials, training seeds 0, 1, 2, mean +- standard deviation\n"
+    assert printed.startswith(title)
     header, rule, cells = (line.split("|") for line in printed.splitlines()[2:5])
-    assert len(header) == len(rule) == len(cells) == len(tables.COLUMNS) + 2
+    assert len(header) == len(rule) == len(cells) == len(tutorials.COLUMNS) + 2
     assert json.loads(json.dumps(row.as_json()))["measurements"][2]["test_accuracy"] == 0.987
 
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_printed_table_names_every_recipe(width: int) -> None:
     several = [measurement(seed) for seed in range(3)]
-    rows = [Row(baseline, several) for baseline in BASELINES]
+    rows = [TutorialRow(baseline, several) for baseline in BASELINES]
     console = Console(width=width, file=io.StringIO())
     with console.capture() as captured:
-        console.print(tables.table(rows))
+        console.print(tutorials.table(rows))
     printed = captured.get()
     assert all(f" {Path(baseline.recipe).stem} " in printed for baseline in BASELINES)
     assert max(map(len, printed.splitlines())) <= width
@@ -120,7 +121,7 @@ def test_the_printed_table_names_every_recipe(width: int) -> None:
 
 
 def accuracy_on_training_rows(run: Run, root: Path) -> float:
-    """Predict with the run's one checkpoint on the rows of MNIST that its split trains on."""
+    """Compute a run's accuracy on its training rows of MNIST, from its only checkpoint."""
     (split,) = (root / "data" / "splits").glob(f"{run.record.data_fingerprint[:12]}-*.npz")
     rows = np.load(split)["train_rows"]
     images, labels = mnist.read(MNIST_FOLDER)
@@ -140,8 +141,7 @@ def test_baselines_are_trained_once_and_measured_on_real_digits(
         Baseline(str(file), "mnist", 0.8, "80 %"),
         Baseline(str(file), "practice", None, "a plot"),
     ]
-    told: list[str] = []
-    rows = baselines(tmp_path, 2, told.append, systems)
+    rows = baselines(tmp_path, 2, lambda line: None, systems)
     runs = RunStore(tmp_path / "runs").all()
     assert [(run.record.source, run.training.seed) for run in runs] == [
         *[("mnist", 0), ("mnist", 1), ("practice", 0), ("practice", 1)]
@@ -161,39 +161,40 @@ def test_baselines_are_trained_once_and_measured_on_real_digits(
     stored = runs[0].load_arrays("test")
     accuracy = (stored["probabilities"].argmax(axis=1) == stored["labels"]).mean()
     assert rows[0].measurements[0].test_accuracy == pytest.approx(accuracy)
-    assert (tmp_path / "runs" / "baselines-2.md").read_text() == tables.as_markdown(rows)
+    assert (tmp_path / "runs" / "baselines-2.md").read_text() == tutorials.as_markdown(rows)
     ledger = pd.read_csv(tmp_path / "submissions" / "ledger.csv")
-    assert list(ledger["hidden_score"]) == [one.test_accuracy for one in rows[1].measurements]
-    again = subprocess.run(
+    assert list(ledger["hidden_score"]) == [run.test_accuracy for run in rows[1].measurements]
+    rerun = subprocess.run(
         [
             sys.executable,
             "-c",
-            AGAIN,
+            RERUN,
             str(tmp_path),
-            *(f"{one.recipe}:{one.source}" for one in systems),
+            *(f"{system.recipe}:{system.source}" for system in systems),
         ],
         env={**os.environ, "PYTHONPATH": without_tensorflow},
         capture_output=True,
         text=True,
     )
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.count("is trained already") == 4
-    figures = [[asdict(one) for one in row.measurements] for row in rows]
-    assert json.loads(again.stdout.splitlines()[-1]) == figures
+    assert rerun.returncode == 0, rerun.stderr
+    assert rerun.stdout.count("is trained already") == 4
+    figures = [[asdict(run) for run in row.measurements] for row in rows]
+    assert json.loads(rerun.stdout.splitlines()[-1]) == figures
 
 
 def test_the_command_takes_seeds_and_force_and_prints_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
+    arguments: list[object] = []
 
-    def measured(root: Path, seeds: int, report: Report, force: bool) -> list[Row]:
-        asked.extend([root, seeds, force])
-        return [Row(BASELINES[0], [measurement()])]
+    def measured(root: Path, seeds: int, report: Report, force: bool) -> list[TutorialRow]:
+        arguments.extend([root, seeds, force])
+        return [TutorialRow(BASELINES[0], [measurement()])]
 
     monkeypatch.setattr(stage, "baselines", measured)
     variables = {"SEEDS": "3", "FORCE": "1", "RECIPE": ""}
-    done = CliRunner().invoke(cli.app, ["baselines", "--json"], env=variables)
-    assert asked == [Path(), 3, True]
-    (row,) = json.loads(done.stdout)
+    result = CliRunner().invoke(cli.app, ["baselines", "--json"], env=variables)
+    assert arguments == [Path(), 3, True]
+    (row,) = json.loads(result.stdout)
     assert (row["recipe"], row["measured"], row["reached"]) == ("tutorials/mlp_256", 0.98, True)
+    assert (row["source"], row["reported"], row["told"]) == ("mnist", 0.976, "97.6 to 97.8 %")
     assert "97.6 to 97.8 %" in CliRunner().invoke(cli.app, ["baselines"], env=variables).stdout
     assert CliRunner().invoke(cli.app, ["baselines"], env={"SEEDS": "0"}).exit_code == 2

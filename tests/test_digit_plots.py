@@ -1,4 +1,4 @@
-"""The pictures of digits: that each stands with its own facts, legible and whole."""
+"""The plots of digits: each digit has its own caption, and everything can be read."""
 
 from itertools import combinations
 
@@ -16,19 +16,19 @@ from pipeline.evaluation import plots
 from tests.test_plots import check_nothing_is_cut_off
 
 BLUE, VERMILION = "#0072b2", "#d55e00"
-LONG = "20260102-030405-bn_cnn-0a1b2c: rows of the validation part, which no network has learnt"
+LONG = "20260102-030405-bn_cnn-0a1b2c: rows of the validation part, which no network trained on"
 
 
 @pytest.fixture
 def probabilities(labelled: Digits) -> NDArray[np.float32]:
-    """Probabilities for 800 digits, 30 of which go to the next digit, ever more surely."""
-    found = np.full((800, 10), 0.01, dtype=np.float32)
-    found[np.arange(800), labelled.labels] = 0.91
+    """Probabilities of 800 digits; the first 30 are wrong, with increasing certainty."""
+    probabilities = np.full((800, 10), 0.01, dtype=np.float32)
+    probabilities[np.arange(800), labelled.labels] = 0.91
     rows = np.arange(30)
-    found[rows] = 0.01
-    found[rows, (labelled.labels[rows] + 1) % 10] = 0.5 + rows / 100
-    found[rows, labelled.labels[rows]] = 0.42 - rows / 100
-    return found
+    probabilities[rows] = 0.01
+    probabilities[rows, (labelled.labels[rows] + 1) % 10] = 0.5 + rows / 100
+    probabilities[rows, labelled.labels[rows]] = 0.42 - rows / 100
+    return probabilities
 
 
 @pytest.fixture
@@ -49,26 +49,26 @@ def bar_charts(figure: Figure) -> list[Axes]:
 
 
 def check_legible(figure: Figure) -> None:
-    """Check that nothing is cut off or covered, and that digits and letters are large enough.
+    """Check that nothing is cut off or covered, and that digits and text are large enough.
 
-    Digits are an inch wide, text has 8 points.
+    Digits must be an inch wide, text must have 8 points.
     """
     check_nothing_is_cut_off(figure)
     for axes in digits(figure):
         assert min(axes.get_window_extent().size) >= 0.99 * figure.dpi
-    shown = [
+    visible = [
         text
         for text in figure.findobj(Text)
         if isinstance(text, Text) and text.get_visible() and text.get_text()
     ]
-    assert min(float(text.get_fontsize()) for text in shown) >= 8
-    boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
-    for (one, box), (other, other_box) in combinations(boxes, 2):
-        assert not box.overlaps(other_box), f"{one!r} covers {other!r}"
+    assert min(float(text.get_fontsize()) for text in visible) >= 8
+    boxes = [(text.get_text(), text.get_window_extent()) for text in visible]
+    for (text, box), (other_text, other_box) in combinations(boxes, 2):
+        assert not box.overlaps(other_box), f"{text!r} covers {other_text!r}"
 
 
-def stands_out(axes: Axes) -> bool:
-    """Whether a digit is marked as wrong, by all three of colour, weight and frame."""
+def highlighted(axes: Axes) -> bool:
+    """Return whether a digit is marked as wrong, by all three of colour, weight and frame."""
     title = axes.title
     marks = {
         to_hex(title.get_color()) == VERMILION,
@@ -89,32 +89,32 @@ def test_a_grid_shows_each_row_with_label_and_prediction(
         assert axes.get_title() == f"{labelled.labels[row]}, {predictions[row]}"
         assert axes.get_xlabel() == f"row {row}"
         np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
-        assert stands_out(axes) == (row < 30)
+        assert highlighted(axes) == (row < 30)
     rows = f"rows {start} to {start + count - 1}: {count} of 800 digits"
     assert figure.get_suptitle().replace("\n", " ") == (
-        f"{LONG} {rows} above each digit: label, read as (wrong ones framed)"
+        f"{LONG} {rows} above each digit: label, prediction (wrong ones framed)"
     )
     check_legible(figure)
 
 
-def test_a_grid_says_only_what_is_known(labelled: Digits, predictions: NDArray[np.int64]) -> None:
+def test_a_grid_shows_only_what_is_known(labelled: Digits, predictions: NDArray[np.int64]) -> None:
     images, labels = labelled.images, labelled.labels
     by_label = plots.digit_grid(images, labels, None, 3, 2)
     assert [axes.get_title() for axes in digits(by_label)] == [f"{labels[3]}", f"{labels[4]}"]
     assert by_label.get_suptitle() == "rows 3 to 4: 2 of 800 digits\nabove each digit: label"
     unlabelled = plots.digit_grid(images, None, predictions, 3, 26)
     assert [axes.get_title() for axes in digits(unlabelled)] == [
-        f"read as {prediction}" for prediction in predictions[3:29]
+        f"predicted as {prediction}" for prediction in predictions[3:29]
     ]
     assert unlabelled.get_suptitle() == "rows 3 to 28: 26 of 800 digits"
-    unread = plots.digit_grid(images, None, None, 3, 2)
-    assert [axes.get_title() for axes in digits(unread)] == ["", ""]
-    for figure in (by_label, unlabelled, unread):
-        assert not any(stands_out(axes) for axes in digits(figure))
+    unpredicted = plots.digit_grid(images, None, None, 3, 2)
+    assert [axes.get_title() for axes in digits(unpredicted)] == ["", ""]
+    for figure in (by_label, unlabelled, unpredicted):
+        assert not any(highlighted(axes) for axes in digits(figure))
         check_legible(figure)
 
 
-def test_a_grid_ends_with_the_rows(labelled: Digits) -> None:
+def test_a_grid_ends_at_the_last_row(labelled: Digits) -> None:
     figure = plots.digit_grid(labelled.images, labelled.labels, None, 793, 25)
     names = [axes.get_xlabel() for axes in digits(figure)]
     assert names == [f"row {row}" for row in range(793, 800)]
@@ -122,7 +122,7 @@ def test_a_grid_ends_with_the_rows(labelled: Digits) -> None:
     check_legible(figure)
 
 
-def test_a_grid_names_the_rows_own_numbers(labelled: Digits) -> None:
+def test_a_grid_prints_the_given_row_numbers(labelled: Digits) -> None:
     figure = plots.digit_grid(
         labelled.images, labelled.labels, None, 5, 2, row_ids=np.arange(800)[::-1]
     )
@@ -147,7 +147,7 @@ def test_rows_that_do_not_exist_are_refused(labelled: Digits) -> None:
         plots.digits_by_row(images, np.array([], dtype=np.int64))
 
 
-def test_arrays_that_do_not_fit_a_grid_are_refused(labelled: Digits) -> None:
+def test_a_grid_refuses_arrays_of_another_shape_or_range(labelled: Digits) -> None:
     images, labels = labelled.images, labelled.labels
     with pytest.raises(ValueError, match=r"predictions have 799 rows; 800 are needed"):
         plots.digit_grid(images, labels, labels[1:])
@@ -159,7 +159,7 @@ def test_arrays_that_do_not_fit_a_grid_are_refused(labelled: Digits) -> None:
         plots.digits_by_row(images, np.array([5]), row_ids=np.linspace(0, 1, 800))  # type: ignore[arg-type]
 
 
-def test_chosen_digits_keep_their_order_and_names(
+def test_chosen_digits_keep_their_order_and_row_numbers(
     labelled: Digits, predictions: NDArray[np.int64]
 ) -> None:
     chosen = np.array([40, 7, 512])
@@ -175,26 +175,26 @@ def test_chosen_digits_keep_their_order_and_names(
     for row, axes in zip(chosen, digits(figure), strict=True):
         assert axes.get_title() == f"{labelled.labels[row]}, {predictions[row]}"
         np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
-    assert [stands_out(axes) for axes in digits(figure)] == [False, True, False]
+    assert [highlighted(axes) for axes in digits(figure)] == [False, True, False]
     assert figure.get_suptitle().startswith("three digits\n")
     check_legible(figure)
 
 
-def test_the_surest_mistakes_come_first(
+def test_the_most_certain_mistakes_come_first(
     labelled: Digits, probabilities: NDArray[np.float32]
 ) -> None:
     rows = np.arange(800) + 5000
     figure = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
-    shown = [axes for axes in figure.axes if axes.images]
-    assert len(shown) == 25
-    for place, axes in enumerate(shown):
-        row = 29 - place
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 25
+    for position, axes in enumerate(drawn):
+        row = 29 - position
         label = labelled.labels[row]
         assert axes.get_title() == (
-            f"row {5000 + row}: {label}\nread as {(label + 1) % 10} ({50 + row}.0%)"
+            f"row {5000 + row}: label {label}\npredicted as {(label + 1) % 10} ({50 + row}.0 %)"
         )
         np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
-    assert "25 of 30 mistakes in 800 images, surest first" in texts(figure)
+    assert "25 of 30 mistakes in 800 images, most certain first" in texts(figure)
     check_nothing_is_cut_off(figure)
 
 
@@ -212,14 +212,14 @@ def test_few_or_no_mistakes_are_drawn(labelled: Digits, probabilities: NDArray[n
 def test_arrays_of_unequal_length_are_refused(
     labelled: Digits, probabilities: NDArray[np.float32]
 ) -> None:
-    with pytest.raises(ValueError, match="800 images, but labels, row ids and probabilities"):
+    with pytest.raises(ValueError, match=r"probabilities have the shape \[799, 10\]; \[800, 10\]"):
         plots.worst_mistakes(
             labelled.images, labelled.labels, probabilities[:-1], np.arange(800), count=1
         )
 
 
 @pytest.mark.parametrize("count", [1, 12])
-def test_bars_show_the_probabilities_and_what_is_wrong(
+def test_bars_show_the_probabilities_and_wrong_predictions(
     labelled: Digits, probabilities: NDArray[np.float32], count: int
 ) -> None:
     chosen = np.arange(29, 29 + count)  # the first is a mistake, the others are right
@@ -243,11 +243,12 @@ def test_bars_show_the_probabilities_and_what_is_wrong(
             assert bool(bar.get_hatch()) == (digit == wrong)
         assert [tick.get_text() for tick in chart.get_xticklabels()] == list("0123456789")
         assert chart.get_ylim() == (0, 1)
-        said = f"read as {wrong} (79.0 %)" if row == 29 else f"read as {label} (91.0 %)"
-        assert f"row {41_000 + row}: label {label}, {said}" in texts(figure)
+        prediction = f"{wrong} (79.0 %)" if row == 29 else f"{label} (91.0 %)"
+        title = f"row {41_000 + row}: label {label}, predicted as {prediction}"
+        assert title in texts(figure)
     (legend,) = figure.legends
     explained = [text.get_text() for text in legend.get_texts()]
-    assert explained == ["label", "read as, wrongly", "other digits"]
+    assert explained == ["label", "wrong prediction", "other digits"]
     check_legible(figure)
 
 
@@ -263,14 +264,14 @@ def test_bars_without_labels_mark_the_prediction(
         assert colours[prediction] == "#1a1a1a"
         assert colours.count("#a6a6a6") == 9
         share = 100 * probabilities[row, prediction]
-        assert f"row {row}: read as {prediction} ({share:.1f} %)" in texts(figure)
+        assert f"row {row}: predicted as {prediction} ({share:.1f} %)" in texts(figure)
     (legend,) = figure.legends
     explained = [text.get_text() for text in legend.get_texts()]
-    assert explained == ["what it was read as (label unknown)", "other digits"]
+    assert explained == ["prediction (label unknown)", "other digits"]
     check_legible(figure)
 
 
-def test_bars_refuse_what_they_cannot_show(
+def test_bars_refuse_too_many_digits_and_wrong_arrays(
     labelled: Digits, probabilities: NDArray[np.float32]
 ) -> None:
     images, labels, rows = labelled.images, labelled.labels, np.arange(800)

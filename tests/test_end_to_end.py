@@ -391,7 +391,7 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
     }
     looked = workspace.run("look", PYTHONPATH=without_tensorflow, RUN=run.name, **pair)
     assert looked.returncode == 0, looked.stderr
-    assert "label 0, read as 6:" in looked.stdout
+    assert "label 0, predicted as 6:" in looked.stdout
 
 
 def test_data_and_split_by_themselves_check_and_list_copies(

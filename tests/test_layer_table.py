@@ -1,4 +1,4 @@
-"""The layer table: that its counts are Keras's, and that its formulas say how they come about."""
+"""The layer table: its counts are those of Keras, and its formulas give the counts."""
 
 import re
 
@@ -11,18 +11,18 @@ from pipeline.networks.layer_table import COLUMNS, as_text, layer_table
 
 
 def value(formula: str) -> int:
-    """What a formula amounts to; its remark on trained weights is not part of the sum."""
+    """Return the value of a formula; a remark on trained weights is not part of it."""
     without_remark = re.sub(r"\(\d+ x \d+ trained\)", "", formula)
     return int(eval(without_remark.replace("x", "*"))) if without_remark else 0
 
 
-def table_of(*some: layers.Layer) -> dict[str, list[object]]:
-    """The columns of the table of a network of these layers on images."""
-    table = layer_table(keras.Sequential([keras.Input((28, 28, 1)), *some]))
+def table_of(*stack: layers.Layer) -> dict[str, list[object]]:
+    """Return the columns of the layer table of a network with these layers."""
+    table = layer_table(keras.Sequential([keras.Input((28, 28, 1)), *stack]))
     return {name: table[name].tolist() for name in COLUMNS}
 
 
-MADE = {
+EXAMPLES = {
     "convolutions": (
         [
             layers.Conv2D(64, 3, padding="same"),
@@ -65,17 +65,17 @@ MADE = {
 }
 
 
-@pytest.mark.parametrize("kind", MADE)
-def test_formulas_name_the_numbers_and_amount_to_the_count(kind: str) -> None:
-    some, formulas = MADE[kind]
-    table = table_of(*some)
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_formulas_have_the_right_numbers_and_give_the_count(kind: str) -> None:
+    stack, formulas = EXAMPLES[kind]
+    table = table_of(*stack)
     assert table["formula"] == formulas
-    assert table["parameters"] == [layer.count_params() for layer in some]
+    assert table["parameters"] == [layer.count_params() for layer in stack]
     assert table["parameters"] == [value(formula) for formula in formulas]
 
 
 @pytest.mark.parametrize("name", networks.names())
-def test_every_registered_network_adds_up(name: str) -> None:
+def test_the_counts_of_every_registered_network_add_up(name: str) -> None:
     network = networks.build(name)
     table = layer_table(network)
     assert table["layer"].tolist() == [layer.name for layer in network.layers]
@@ -89,7 +89,7 @@ def test_shapes_leave_out_the_batch() -> None:
     assert table["kind"] == ["Conv2D", "MaxPooling2D", "Flatten"]
 
 
-def test_a_length_left_open_and_several_outputs_are_named() -> None:
+def test_shapes_name_an_open_length_and_several_outputs() -> None:
     steps = keras.Input((None, 28))
     states = layers.LSTM(5, return_sequences=True, return_state=True)(steps)
     shapes = layer_table(keras.Model(steps, states))["output_shape"]

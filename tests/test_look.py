@@ -1,4 +1,4 @@
-"""Every way of looking at a run, drawn from a small one that was trained on real digits."""
+"""All views of a run, on small runs that are trained on real digits."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.prediction.export import FILES
 from pipeline.runs import Run
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
-from pipeline.stages.look import VIEWS, Wanted, look, open_views
+from pipeline.stages.look import VIEWS, LookOptions, look, open_views
 from pipeline.stages.request import Request
 
 
@@ -28,17 +28,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(root: Path, small_digits: Path) -> list[Run]:
-    """Two runs on 600 digits; the first trains with another loss, three epochs of SGD."""
-    # The exported network is held to the run's probabilities to the last digits.
+    """Two runs on 600 digits; the first trains three epochs with SGD and another loss."""
+    # float32, because the exported network must give the run's probabilities within 1e-6.
     changes = (
         "training.epochs=3 training.optimizer=sgd training.loss=mean_squared_error "
         "prediction.precision=float32"
     )
-    made = []
+    finished = []
     for settings in (changes, "training.epochs=2"):
         request = Request(recipe=recipe.load("mlp_50", settings), source=str(small_digits))
-        made.append(ensemble(Context(root, request, lambda line: None)))
-    return made
+        finished.append(ensemble(Context(root, request, lambda line: None)))
+    return finished
 
 
 @pytest.fixture
@@ -46,15 +46,15 @@ def views(root: Path, runs: list[Run]) -> Views:
     return open_views(runs[0].id, root=root)
 
 
-def told(root: Path, wanted: Wanted, *names: str) -> list[str]:
-    """Look, and return the lines that a person reads."""
+def look_lines(root: Path, options: LookOptions, *names: str) -> list[str]:
+    """Run `look` and return the lines that it prints."""
     lines: list[str] = []
-    look(Context(root, Request(runs=names), lines.append), wanted)
+    look(Context(root, Request(runs=names), lines.append), options)
     return lines
 
 
 def test_all_views_of_a_run_are_drawn_and_printed(root: Path, runs: list[Run]) -> None:
-    printed = "\n".join(told(root, Wanted(), runs[0].id))
+    printed = "\n".join(look_lines(root, LookOptions(), runs[0].id))
     assert all(f"-- {name}" in printed for name in VIEWS)
     folder = runs[0].folder / "look"
     pictures = {path.stem for path in folder.glob("*.png")}
@@ -72,7 +72,7 @@ def test_all_views_of_a_run_are_drawn_and_printed(root: Path, runs: list[Run]) -
 
 def test_a_pair_of_digits_is_listed_and_drawn(root: Path, runs: list[Run], views: Views) -> None:
     true, predicted = views.most_confused()
-    lines = told(root, Wanted(true=true, predicted=predicted), runs[0].id)
+    lines = look_lines(root, LookOptions(true=true, predicted=predicted), runs[0].id)
     stored = runs[0].load_arrays("validation")
     wrong = (stored["labels"] == true) & (stored["probabilities"].argmax(axis=1) == predicted)
     table = views.confused(true, predicted)
@@ -80,35 +80,37 @@ def test_a_pair_of_digits_is_listed_and_drawn(root: Path, runs: list[Run], views
     np.testing.assert_array_equal(
         table[f"probability of {predicted}"], stored["probabilities"][wrong, predicted]
     )
-    assert f"label {true}, read as {predicted}: {wrong.sum()} of 60 rows" in lines
+    assert f"label {true}, predicted as {predicted}: {wrong.sum()} of 60 rows" in lines
     picture = f"confused-{true}-{predicted}-validation.png"
     assert lines[-1] == f"wrote {runs[0].folder / 'look' / picture}"
     counts = views.crosstab().to_numpy()[:10, :10]
     assert wrong.sum() == (counts - np.diag(np.diag(counts))).max()
 
 
-def test_a_pair_that_never_came_is_said_and_not_drawn(root: Path, runs: list[Run]) -> None:
+def test_a_pair_that_does_not_occur_is_reported_and_not_drawn(root: Path, runs: list[Run]) -> None:
     views = open_views(runs[0].id, root=root)
     counts = views.crosstab().to_numpy()[:10, :10]
     true, predicted = (int(digit) for digit in np.argwhere(counts == 0)[0])
-    lines = told(root, Wanted(true=true, predicted=predicted), runs[0].id)
-    assert lines[-1] == f"label {true}, read as {predicted}: 0 of 60 rows"
-    with pytest.raises(PipelineError, match=f"no validation row labelled {true} as {predicted};"):
+    lines = look_lines(root, LookOptions(true=true, predicted=predicted), runs[0].id)
+    assert lines[-1] == f"label {true}, predicted as {predicted}: 0 of 60 rows"
+    with pytest.raises(
+        PipelineError, match=f"predicted no validation row labelled {true} as {predicted};"
+    ):
         views.confused_digits(true, predicted)
 
 
-def test_digits_begin_at_any_row_and_are_named_by_their_own(views: Views) -> None:
-    # A row number between two of the validation rows: the view begins at the later one.
+def test_digits_begin_at_any_row_and_show_their_row_numbers(views: Views) -> None:
+    # A number between two validation rows: the view begins at the later row.
     start = int(views.rows.row_ids[49]) + 1
     figure = views.digits(start, count=100)
-    shown = [axes for axes in figure.axes if axes.images]
-    assert len(shown) == 10
+    drawn = [axes for axes in figure.axes if axes.images]
+    assert len(drawn) == 10
     rows = views.rows
     assert rows.labels is not None
-    for place, axes in enumerate(shown, start=50):
-        assert axes.get_title() == f"{rows.labels[place]}, {rows.predictions[place]}"
-        assert axes.get_xlabel() == f"row {rows.row_ids[place]}"
-        np.testing.assert_array_equal(axes.images[0].get_array(), rows.images[place, :, :, 0])
+    for position, axes in enumerate(drawn, start=50):
+        assert axes.get_title() == f"{rows.labels[position]}, {rows.predictions[position]}"
+        assert axes.get_xlabel() == f"row {rows.row_ids[position]}"
+        np.testing.assert_array_equal(axes.images[0].get_array(), rows.images[position, :, :, 0])
 
 
 def test_rows_belong_to_their_labels_and_images(
@@ -130,7 +132,7 @@ def test_random_digits_are_the_same_for_the_same_seed(views: Views) -> None:
     assert len(set(rows[0])) == 12
 
 
-def test_curves_name_the_loss_that_was_trained(root: Path, runs: list[Run]) -> None:
+def test_curves_name_the_loss_that_was_minimised(root: Path, runs: list[Run]) -> None:
     losses = [open_views(run.id, root=root).curves().axes[0].get_title() for run in runs]
     assert losses == ["loss (mean squared error)", "loss (nats)"]
 
@@ -142,11 +144,11 @@ def test_exported_files_give_the_checkpoints_probabilities(views: Views, tmp_pat
     network.load_weights(weights)
     images = views.rows.images / np.float32(255)
     for loaded in (network, keras.saving.load_model(whole)):
-        found = np.asarray(loaded(images))
-        np.testing.assert_allclose(found, views.rows.probabilities, atol=1e-6)
+        probabilities = np.asarray(loaded(images))
+        np.testing.assert_allclose(probabilities, views.rows.probabilities, atol=1e-6)
 
 
-def test_an_export_that_predicts_otherwise_is_refused_and_leaves_nothing(
+def test_an_export_with_other_predictions_is_refused_and_leaves_no_files(
     views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -160,63 +162,76 @@ def test_an_export_that_predicts_otherwise_is_refused_and_leaves_nothing(
 def test_an_ensemble_of_runs_has_no_network_of_its_own(root: Path, runs: list[Run]) -> None:
     request = Request(runs=tuple(run.id for run in runs))
     both = ensemble(Context(root, request, lambda line: None)).id
-    printed = told(root, Wanted(), both)
+    printed = look_lines(root, LookOptions(), both)
     for view in ("curves", "parameters", "model"):
-        assert f"-- {view}: none, as the run averages several" in printed
+        assert f"-- {view}: none, because the run averages several runs" in printed
         with pytest.raises(PipelineError, match=r"averages .* has no network of its own"):
-            told(root, Wanted(view=view), both)
+            look_lines(root, LookOptions(view=view), both)
     assert "-- confusion, validation rows" in printed
 
 
-def test_rows_without_labels_are_shown_as_far_as_they_go(root: Path, runs: list[Run]) -> None:
-    printed = told(root, Wanted(part="test"), runs[1].id)
+def test_rows_without_labels_have_all_views_that_need_none(root: Path, runs: list[Run]) -> None:
+    printed = look_lines(root, LookOptions(part="test"), runs[1].id)
     for view in ("confusion", "confused"):
-        assert f"-- {view}, test rows: none, as their labels are not known" in printed
+        assert f"-- {view}, test rows: none, because their labels are not known" in printed
     folder = runs[1].folder / "look"
     assert f"wrote {folder / 'digits-test.png'}" in printed
-    assert printed[-1].startswith("loaded again, both forms give the probabilities of epoch-002-")
+    assert printed[-1].startswith(
+        "checked: when loaded, both forms give the probabilities of epoch-002-"
+    )
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("options", "message"),
     [
-        (Wanted(view="picture"), "VIEW is 'picture'; it must be one of digits, random,"),
-        (Wanted(part="train"), "PART is 'train'; it must be validation or test"),
-        (Wanted(true=0), "only TRUE is given; give both digits"),
-        (Wanted(predicted=0), "only PREDICTED is given; give both digits"),
-        (Wanted(view="digits", true=0, predicted=6), "VIEW is 'digits', which takes no TRUE and"),
-        (Wanted(start=0), "START and COUNT are for one view; name it, as in VIEW=digits"),
-        (Wanted(count=50), "START and COUNT are for one view; name it, as in VIEW=digits"),
-        (Wanted(view="digits", start=600), "START is 600; the validation rows end with row 5"),
-        (Wanted(view="pixels", start=600), "START is 600; the validation rows end with row 5"),
-        (Wanted(view="digits", count=401), "COUNT is 401; 1 to 400 digits fit in this picture"),
-        (Wanted(view="probabilities", count=31), "COUNT is 31; 1 to 30 digits fit in this"),
-        (Wanted(view="random", count=0), "COUNT is 0; 1 to 400 digits fit in this picture"),
-        (Wanted(view="confusion", part="test"), "labels of the test rows are not known"),
+        (LookOptions(view="picture"), "VIEW is 'picture'; it must be one of digits, random,"),
+        (LookOptions(part="train"), "PART is 'train'; it must be validation or test"),
+        (LookOptions(true=0), "only TRUE is given; give both digits"),
+        (LookOptions(predicted=0), "only PREDICTED is given; give both digits"),
+        (
+            LookOptions(view="digits", true=0, predicted=6),
+            "VIEW is 'digits', which takes no TRUE and PREDICTED; leave",
+        ),
+        (LookOptions(start=0), "START and COUNT are for one view; name it, as in VIEW=digits"),
+        (LookOptions(count=50), "START and COUNT are for one view; name it, as in VIEW=digits"),
+        (LookOptions(view="digits", start=600), "START is 600; the validation rows end with row 5"),
+        (LookOptions(view="pixels", start=600), "START is 600; the validation rows end with row 5"),
+        (
+            LookOptions(view="digits", count=401),
+            "COUNT is 401; 1 to 400 digits fit in this picture",
+        ),
+        (LookOptions(view="probabilities", count=31), "COUNT is 31; 1 to 30 digits fit in this"),
+        (LookOptions(view="random", count=0), "COUNT is 0; 1 to 400 digits fit in this picture"),
+        (
+            LookOptions(view="confusion", part="test"),
+            "this view needs labels, and the labels of the test rows are not known",
+        ),
     ],
 )
-def test_what_cannot_be_shown_is_one_clear_line(
-    root: Path, runs: list[Run], wanted: Wanted, message: str
+def test_options_that_cannot_be_shown_give_a_one_line_error(
+    root: Path, runs: list[Run], options: LookOptions, message: str
 ) -> None:
     with pytest.raises(PipelineError) as error:
-        told(root, wanted, runs[0].id)
+        look_lines(root, options, runs[0].id)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_run_must_be_named(root: Path) -> None:
+def test_look_needs_exactly_one_run(root: Path) -> None:
     for names in ((), ("a", "b")):
         with pytest.raises(PipelineError, match=r"RUN is .*; make look draws one trained run"):
-            told(root, Wanted(), *names)
+            look_lines(root, LookOptions(), *names)
 
 
-def test_a_lost_or_cut_history_is_named(root: Path, runs: list[Run], tmp_path: Path) -> None:
+def test_an_error_names_a_missing_or_truncated_history(
+    root: Path, runs: list[Run], tmp_path: Path
+) -> None:
     shutil.copytree(root / "runs" / runs[0].id, tmp_path / "runs" / runs[0].id)
     shutil.copytree(root / "data", tmp_path / "data")
     history = tmp_path / "runs" / runs[0].id / "members" / "0" / "history.csv"
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
     with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .* kept epochs \[3\]"):
-        told(tmp_path, Wanted(view="curves"), runs[0].id)
+        look_lines(tmp_path, LookOptions(view="curves"), runs[0].id)
     history.unlink()
     with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .* No such file"):
-        told(tmp_path, Wanted(view="curves"), runs[0].id)
+        look_lines(tmp_path, LookOptions(view="curves"), runs[0].id)

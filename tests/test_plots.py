@@ -1,4 +1,4 @@
-"""The pictures of a run: that they show the numbers given, and that nothing is cut off."""
+"""The plots of a run show the numbers that they are given, and nothing is cut off."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ RUN = "20260102-030405-bn_cnn-0a1b2c"
 
 @pytest.fixture
 def predictions(labelled: Digits) -> NDArray[np.uint8]:
-    """Predictions for 800 digits, 30 of which are read as the next digit."""
-    found = labelled.labels.copy()
-    found[:30] = (found[:30] + 1) % 10
-    return found
+    """Predictions for 800 digits; the first 30 are predicted as the next digit."""
+    predictions = labelled.labels.copy()
+    predictions[:30] = (predictions[:30] + 1) % 10
+    return predictions
 
 
 def history(epochs: int) -> pd.DataFrame:
@@ -115,13 +115,13 @@ def test_curves_of_one_perfect_epoch_are_drawn() -> None:
     check_nothing_is_cut_off(figure)
 
 
-def test_the_loss_bears_its_unit() -> None:
+def test_the_title_of_the_loss_has_its_unit() -> None:
     figure = plots.learning_curves(history(3), [2], loss_unit="mean squared error")
     assert figure.axes[0].get_title() == "loss (mean squared error)"
     check_nothing_is_cut_off(figure)
 
 
-def test_a_history_that_does_not_fit_is_refused() -> None:
+def test_an_incomplete_history_is_refused() -> None:
     with pytest.raises(ValueError, match=r"lacks the columns \['val_loss'\]"):
         plots.learning_curves(history(3).drop(columns="val_loss"), [1])
     with pytest.raises(ValueError, match=r"kept epochs \[4\]"):
@@ -130,7 +130,9 @@ def test_a_history_that_does_not_fit_is_refused() -> None:
         plots.learning_curves(history(3)[:0], [])
 
 
-def test_a_saved_picture_is_a_whole_png_of_its_size(labelled: Digits, tmp_path: Path) -> None:
+def test_a_saved_picture_is_a_complete_png_of_the_figures_size(
+    labelled: Digits, tmp_path: Path
+) -> None:
     path = tmp_path / "pictures" / "heatmap.png"
     plots.save(plots.confusion_heatmap(labelled.labels, labelled.labels, RUN), path)
     assert imread(path).shape[:2] == (7 * 150, 8 * 150)
@@ -138,7 +140,7 @@ def test_a_saved_picture_is_a_whole_png_of_its_size(labelled: Digits, tmp_path: 
     assert plt.get_fignums() == []
 
 
-def test_intervals_are_drawn_in_percent_the_first_ones_behind_all() -> None:
+def test_intervals_are_drawn_in_percent_one_per_line() -> None:
     names, accuracies = ["best", "other"], [0.995, 0.99]
     intervals = [(0.993, 0.9965), (0.987, 0.992)]
     figure = plots.accuracy_intervals(names, accuracies, intervals)
@@ -157,7 +159,7 @@ def test_intervals_are_drawn_in_percent_the_first_ones_behind_all() -> None:
 @pytest.mark.parametrize(
     ("names", "intervals"), [([], []), (["a"], []), (["a"], [(0.9, 0.98)]), (["a"], [(0.99, 2.0)])]
 )
-def test_intervals_that_do_not_fit_are_refused(
+def test_intervals_that_do_not_match_are_refused(
     names: list[str], intervals: list[tuple[float, float]]
 ) -> None:
     with pytest.raises(ValueError, match=r"accuracies and \d intervals"):

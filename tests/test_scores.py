@@ -1,4 +1,4 @@
-"""The scores against formulas worked out here, not against the libraries they come from."""
+"""Scores against formulas written out here, not against the libraries that compute them."""
 
 import math
 from statistics import NormalDist
@@ -13,7 +13,7 @@ PREDICTIONS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 4, 7], dtype=np.int64)
 
 
 def wilson(correct: int, n: int, confidence: float) -> tuple[float, float]:
-    """Wilson's formula as his paper has it, solved for the two ends."""
+    """Wilson's interval by the formula of his paper, solved for both ends."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = correct / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -27,10 +27,10 @@ def test_accuracy_is_the_share_of_equal_labels() -> None:
 
 @pytest.mark.parametrize(("correct", "n"), [(6275, 6300), (27_900, 28_000), (1, 2), (0, 7), (7, 7)])
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
-def test_wilson_interval_is_the_formulas(correct: int, n: int, confidence: float) -> None:
-    found = scores.wilson_interval(correct, n, confidence)
-    assert found == pytest.approx(wilson(correct, n, confidence), abs=1e-9)
-    assert 0 <= found.low <= correct / n <= found.high <= 1
+def test_wilson_interval_agrees_with_its_formula(correct: int, n: int, confidence: float) -> None:
+    interval = scores.wilson_interval(correct, n, confidence)
+    assert interval == pytest.approx(wilson(correct, n, confidence), abs=1e-9)
+    assert 0 <= interval.low <= correct / n <= interval.high <= 1
 
 
 def test_wilson_interval_of_a_usual_hold_out() -> None:
@@ -39,22 +39,22 @@ def test_wilson_interval_of_a_usual_hold_out() -> None:
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(12, 3), (3, 12), (5, 5), (1, 0), (40, 22)])
-def test_mcnemar_is_the_sum_of_the_binomial_tail(only_a: int, only_b: int) -> None:
+def test_mcnemar_p_value_is_twice_the_binomial_tail(only_a: int, only_b: int) -> None:
     a = np.array([True] * 100 + [False] * 9 + [True] * only_a + [False] * only_b)
     b = np.array([True] * 100 + [False] * 9 + [False] * only_a + [True] * only_b)
     n = only_a + only_b
     tail = sum(math.comb(n, k) for k in range(max(only_a, only_b), n + 1)) / 2**n
-    found = scores.mcnemar_exact(a, b)
-    assert (found.only_a, found.only_b) == (only_a, only_b)
-    assert found.p_value == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
+    test = scores.mcnemar_exact(a, b)
+    assert (test.only_a, test.only_b) == (only_a, only_b)
+    assert test.p_value == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
 
 
-def test_mcnemar_without_a_difference_says_nothing() -> None:
+def test_mcnemar_of_equal_answers_has_p_value_1() -> None:
     same = np.array([True, False, True])
     assert scores.mcnemar_exact(same, same) == (0, 0, 1.0)
 
 
-def test_log_loss_is_the_mean_surprise() -> None:
+def test_log_loss_is_the_mean_negative_log_probability() -> None:
     labels = np.array([3, 0, 3])
     probabilities = np.full((3, 10), 0.05, dtype=np.float32)
     probabilities[[0, 1, 2], [3, 0, 4]] = 0.55
@@ -72,9 +72,9 @@ def test_confusion_counts_labels_in_rows() -> None:
     expected = np.zeros((10, 10), dtype=np.int64)
     for label, prediction in zip(LABELS, PREDICTIONS, strict=True):
         expected[label, prediction] += 1
-    found = scores.confusion(LABELS, PREDICTIONS)
-    assert found.dtype == np.int64
-    np.testing.assert_array_equal(found, expected)
+    counts = scores.confusion(LABELS, PREDICTIONS)
+    assert counts.dtype == np.int64
+    np.testing.assert_array_equal(counts, expected)
     assert scores.confusion(LABELS[:2], PREDICTIONS[:2]).shape == (10, 10)
 
 

@@ -1,4 +1,4 @@
-"""Tables and text: that they hold the numbers they were given."""
+"""Tables and text contain the numbers that they are given."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ from pipeline.evaluation import scores, tables
 
 @pytest.fixture
 def predictions(labelled: Digits) -> NDArray[np.uint8]:
-    """Predictions for 800 digits; every seventh is read as the next digit."""
-    found = labelled.labels.copy()
-    found[::7] = (found[::7] + 1) % 10
-    return found
+    """Predictions for 800 digits; every seventh is predicted as the next digit."""
+    predictions = labelled.labels.copy()
+    predictions[::7] = (predictions[::7] + 1) % 10
+    return predictions
 
 
 def test_crosstab_counts_every_pair_and_the_sums(
@@ -37,16 +37,16 @@ def test_crosstab_keeps_digits_that_do_not_occur(labelled: Digits) -> None:
     assert set(table.dtypes) == {np.dtype(np.int64)}
 
 
-def test_confused_rows_are_found_in_order(labelled: Digits, predictions: NDArray[np.uint8]) -> None:
-    found = tables.confused(labelled.labels, predictions, 4, 5)
+def test_confused_rows_are_in_order(labelled: Digits, predictions: NDArray[np.uint8]) -> None:
+    positions = tables.confused(labelled.labels, predictions, 4, 5)
     pairs = zip(labelled.labels, predictions, strict=True)
-    assert found.tolist() == [row for row, pair in enumerate(pairs) if pair == (4, 5)]
-    assert len(found) > 5
-    assert found.dtype == np.int64
+    assert positions.tolist() == [row for row, pair in enumerate(pairs) if pair == (4, 5)]
+    assert len(positions) > 5
+    assert positions.dtype == np.int64
     assert not len(tables.confused(labelled.labels, predictions, 5, 4))
 
 
-def test_what_is_no_digit_is_refused(labelled: Digits) -> None:
+def test_tables_refuse_values_that_are_no_digits(labelled: Digits) -> None:
     labels = labelled.labels
     with pytest.raises(ValueError, match="true is 10; a digit from 0 to 9 is needed"):
         tables.confused(labels, labels, 10, 0)
@@ -63,16 +63,16 @@ def test_what_is_no_digit_is_refused(labelled: Digits) -> None:
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1)])
-def test_pixels_stand_in_28_even_lines(labelled: Digits, shape: tuple[int, ...]) -> None:
+def test_pixel_text_has_28_lines_of_equal_width(labelled: Digits, shape: tuple[int, ...]) -> None:
     image = labelled.images[0]
     lines = tables.pixel_text(image.reshape(shape)).split("\n")
     assert [len(line) for line in lines] == [112] * 28
-    read = [[0 if word == "." else int(word) for word in line.split()] for line in lines]
-    np.testing.assert_array_equal(read, image[:, :, 0])
+    values = [[0 if word == "." else int(word) for word in line.split()] for line in lines]
+    np.testing.assert_array_equal(values, image[:, :, 0])
     assert " 0" not in "".join(lines)
 
 
-def test_pixels_of_another_kind_are_refused(labelled: Digits) -> None:
+def test_pixel_text_refuses_another_shape_or_type(labelled: Digits) -> None:
     with pytest.raises(ValueError, match=r"the image is uint8 \[2, 28, 28, 1\]"):
         tables.pixel_text(labelled.images[:2])
     with pytest.raises(ValueError, match="the image is float64"):

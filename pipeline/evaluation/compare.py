@@ -1,13 +1,14 @@
-"""Which run is better, and whether the difference means anything.
+"""Ranks runs by their validation rows and tests whether their differences mean anything.
 
-Runs are ranked on the rows of one split only; the best ones of different splits are paired on the
-rows that both were judged on. The figures come from the stored probabilities, not from the records.
+Only runs on the same split are ranked together. The best runs of different splits are compared in
+pairs, on the validation rows that both have. All scores are computed from the stored
+probabilities; those in the run records are not used.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations, islice, product
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,16 @@ from pipeline.runs import Run
 
 
 @dataclass(frozen=True)
-class Row:
-    """One run of a comparison.
+class RankedRun:
+    """One run among those on its split; `--json` prints the fields under their names.
 
-    Accuracies and scores are shares in [0, 1], `low` and `high` the Wilson 95 % interval, log
-    loss in nats. `one_fold_a_row` says that a run with folds was averaged with one on a hold-out,
-    so that less of the ensemble speaks on validation rows than on test rows. Against the best run
-    of the split: `p_value` of the exact McNemar test, and the rows that only this run, and only the
-    best, gets right; None for the best itself.
+    Accuracies and scores are shares in [0, 1]; `low` and `high` are the ends of the validation
+    accuracy's Wilson 95 % interval; `log_loss` is in nats. `one_fold_a_row` marks an ensemble of a
+    run with folds and a run with a hold-out: the members of one fold predict each validation row,
+    those of all folds each test row, so that its validation accuracy is too low. `p_value` is
+    the exact McNemar test's against the best run of the split; `only_this_right` and
+    `only_best_right` count the rows that only one of the two gets right. All three are None for
+    the best run itself.
     """
 
     run: str
@@ -53,19 +56,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs on one split, best first; `source` says where the data came from."""
+    """The runs on one split, best first; `source` names their data."""
 
     source: str
     split: str
-    rows: list[Row]
+    runs: list[RankedRun]
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values for `--json`."""
+        return {
+            "source": self.source,
+            "split": self.split,
+            "rows": [asdict(ranked) for ranked in self.runs],
+        }
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The best runs of two splits of the same data, on the `rows` that both were judged on.
+    """Two best runs of different splits of the same data, on their `rows` common validation rows.
 
     The accuracies are shares in [0, 1] of those rows. `p_value` is the exact McNemar test's;
-    beside it stand the rows that only one of the two gets right.
+    `only_first_right` and `only_second_right` count the rows that only one of the two gets right.
     """
 
     first: str
@@ -80,7 +91,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All groups, the one with the newest run first, pairs, and the runs that have no scores."""
+    """All groups (the one with the newest run first), the pairs, and the runs without scores."""
 
     groups: list[Group]
     pairs: list[Pair]
@@ -89,108 +100,45 @@ class Comparison:
     def as_json(self) -> dict[str, object]:
         """Return plain values for `--json`."""
         return {
-            "groups": [asdict(group) for group in self.groups],
+            "groups": [group.as_json() for group in self.groups],
             "pairs": [asdict(pair) for pair in self.pairs],
             "unscored": [{"run": run.id, "state": run.state()} for run in self.unscored],
         }
 
 
 def compare(runs: Sequence[Run], uploads: Sequence[Upload]) -> Comparison:
-    """Group scored runs by split and rank each group by validation accuracy, then log loss.
+    """Group the scored runs by split; rank each group by validation accuracy, then log loss.
 
-    `runs` are oldest first. A score is that of the CSV which a run's stored probabilities make.
-    Raises PipelineError where they cannot be read.
+    `runs` are oldest first. A run's public and private score come from the upload of exactly the
+    CSV that its stored probabilities give. Raises PipelineError if the probabilities cannot be
+    read.
     """
-    groups: dict[str, list[_Judged]] = {}
+    by_split: dict[str, list[_ScoredRun]] = {}
     for run in reversed(runs):
         if run.has_probabilities():
-            groups.setdefault(run.record.split_fingerprint, []).append(_judge(run))
-    ranked = {split: _ranked(judged) for split, judged in groups.items()}
+            by_split.setdefault(run.record.split_fingerprint, []).append(_score(run))
+    ranked = {split: sorted(scored, key=_rank) for split, scored in by_split.items()}
     return Comparison(
-        groups=[_group(split, judged, uploads) for split, judged in ranked.items()],
+        groups=[_group(split, scored, uploads) for split, scored in ranked.items()],
         pairs=_pairs(list(ranked.values())),
         unscored=[run for run in runs if not run.has_probabilities()],
     )
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _ScoredRun:
+    """A run, the numbers of its validation rows, and which of them it gets right."""
+
     run: Run
     rows: NDArray[np.int64]
     correct: NDArray[np.bool_]
     log_loss: float
 
 
-def _ranked(judged: Sequence[_Judged]) -> list[_Judged]:
-    return sorted(judged, key=lambda one: (-float(one.correct.mean()), one.log_loss))
-
-
-def _scored_upload(run: Run, uploads: Sequence[Upload]) -> Upload | None:
-    """Return the newest scored upload of the CSV that the run would write now.
-
-    Not that of an earlier CSV of the run, which may have been trained on since.
-    """
-    labels = run.load_arrays("test")["probabilities"].argmax(axis=1)
-    checksum = hashlib.sha256(submission.content(labels)).hexdigest()
-    scored = [one for one in uploads if one.sha256 == checksum and one.public_score is not None]
-    return scored[-1] if scored else None
-
-
-def _group(split: str, judged: Sequence[_Judged], uploads: Sequence[Upload]) -> Group:
-    rows = [_row(one, judged[0], _scored_upload(one.run, uploads)) for one in judged]
-    return Group(source=_source(judged[0].run), split=split, rows=rows)
-
-
-def _pairs(ranked: Sequence[Sequence[_Judged]]) -> list[Pair]:
-    """Pair the best runs of all splits, two by two, where they share data and rows."""
-    pairs = []
-    for groups in combinations(ranked, 2):
-        comparable = (pair for pair in product(*groups) if _independent(*pair))
-        for first, second in islice(comparable, 1):
-            of_first, of_second = _shared(first, second)
-            test = scores.mcnemar_exact(of_first, of_second)
-            pairs.append(
-                Pair(
-                    first=first.run.id,
-                    second=second.run.id,
-                    rows=len(of_first),
-                    first_accuracy=float(of_first.mean()),
-                    second_accuracy=float(of_second.mean()),
-                    p_value=test.p_value,
-                    only_first_right=test.only_a,
-                    only_second_right=test.only_b,
-                )
-            )
-    return pairs
-
-
-def _independent(first: _Judged, second: _Judged) -> bool:
-    """Say whether two runs share data and rows, and no run: an ensemble is not to meet its part."""
-    ours, theirs = first.run.record, second.run.record
-    same_data = ours.data_fingerprint == theirs.data_fingerprint
-    kin = {ours.id, *ours.parents} & {theirs.id, *theirs.parents}
-    return same_data and not kin and len(np.intersect1d(first.rows, second.rows)) > 0
-
-
-def _shared(first: _Judged, second: _Judged) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which of the rows that both predict each gets right."""
-    _, ours, theirs = np.intersect1d(first.rows, second.rows, return_indices=True)
-    return first.correct[ours], second.correct[theirs]
-
-
-def _source(run: Run) -> str:
-    seed = run.record.practice_seed
-    return (
-        f"{run.record.source}, seed {seed}"
-        if run.record.source == "practice"
-        else run.record.source
-    )
-
-
-def _judge(run: Run) -> _Judged:
+def _score(run: Run) -> _ScoredRun:
     stored = run.load_arrays("validation")
     predictions = stored["probabilities"].argmax(axis=1)
-    return _Judged(
+    return _ScoredRun(
         run=run,
         rows=stored["rows"],
         correct=predictions == stored["labels"],
@@ -198,29 +146,61 @@ def _judge(run: Run) -> _Judged:
     )
 
 
-def _row(one: _Judged, best: _Judged, upload: Upload | None) -> Row:
-    record, rows = one.run.record, len(one.correct)
-    interval = scores.wilson_interval(int(one.correct.sum()), rows)
-    # A run goes on without a fold whose members failed: only rows that both predict are paired.
-    test = None if one is best else scores.mcnemar_exact(*_shared(one, best))
-    return Row(
+def _rank(scored: _ScoredRun) -> tuple[float, float]:
+    """Return the sorting key: the highest accuracy first, then the lowest log loss."""
+    return -float(scored.correct.mean()), scored.log_loss
+
+
+def _group(split: str, ranked: Sequence[_ScoredRun], uploads: Sequence[Upload]) -> Group:
+    best = ranked[0]
+    runs = [_ranked_run(scored, best, _scored_upload(scored.run, uploads)) for scored in ranked]
+    return Group(source=_source(best.run), split=split, runs=runs)
+
+
+def _source(run: Run) -> str:
+    """Return a run's source; for the practice competition with its seed."""
+    source, seed = run.record.source, run.record.practice_seed
+    return f"{source}, seed {seed}" if source == "practice" else source
+
+
+def _scored_upload(run: Run, uploads: Sequence[Upload]) -> Upload | None:
+    """Return the newest scored upload of the CSV that the run's probabilities give now.
+
+    An earlier CSV of the run does not count, because the run may have been trained since.
+    """
+    labels = run.load_arrays("test")["probabilities"].argmax(axis=1)
+    checksum = hashlib.sha256(submission.content(labels)).hexdigest()
+    scored = [
+        upload
+        for upload in uploads
+        if upload.sha256 == checksum and upload.public_score is not None
+    ]
+    return scored[-1] if scored else None
+
+
+def _ranked_run(scored: _ScoredRun, best: _ScoredRun, upload: Upload | None) -> RankedRun:
+    record, rows = scored.run.record, len(scored.correct)
+    interval = scores.wilson_interval(int(scored.correct.sum()), rows)
+    # A run whose fold failed lacks that fold's rows, so only the common rows can be paired.
+    test = None if scored is best else scores.mcnemar_exact(*_paired(scored, best))
+    return RankedRun(
         run=record.id,
         recipe=record.recipe_name,
         seeds=sorted({member.seed for member in record.members}),
-        state=one.run.state(),
+        state=scored.run.state(),
         members=len(record.usable_members),
         checkpoints=record.checkpoint_count,
         epochs=sum(member.epochs for member in record.members),
-        validation_accuracy=float(one.correct.mean()),
+        validation_accuracy=float(scored.correct.mean()),
         low=interval.low,
         high=interval.high,
         validation_rows=rows,
-        log_loss=one.log_loss,
+        log_loss=scored.log_loss,
         one_fold_a_row=record.kind == "average" and record.one_fold_per_row,
         p_value=test.p_value if test else None,
         only_this_right=test.only_a if test else None,
         only_best_right=test.only_b if test else None,
-        test_accuracy=_test_accuracy(one.run),
+        test_accuracy=_test_accuracy(scored.run),
         public_score=upload.public_score if upload else None,
         private_score=upload.private_score if upload else None,
         minutes=sum(record.timings.values()) / 60,
@@ -233,3 +213,43 @@ def _test_accuracy(run: Run) -> float | None:
         return None
     stored = run.load_arrays("test")
     return scores.accuracy(stored["labels"], stored["probabilities"].argmax(axis=1))
+
+
+def _pairs(splits: Sequence[Sequence[_ScoredRun]]) -> list[Pair]:
+    """Pair the best comparable runs of every two splits; each split's runs are best first."""
+    pairs = []
+    for first_runs, second_runs in combinations(splits, 2):
+        comparable = (pair for pair in product(first_runs, second_runs) if _comparable(*pair))
+        best_pair = next(comparable, None)
+        if best_pair:
+            pairs.append(_pair(*best_pair))
+    return pairs
+
+
+def _comparable(first: _ScoredRun, second: _ScoredRun) -> bool:
+    """Return whether two runs share data and validation rows, but no run that they average."""
+    ours, theirs = first.run.record, second.run.record
+    same_data = ours.data_fingerprint == theirs.data_fingerprint
+    common_runs = {ours.id, *ours.parents} & {theirs.id, *theirs.parents}
+    return same_data and not common_runs and len(np.intersect1d(first.rows, second.rows)) > 0
+
+
+def _pair(first: _ScoredRun, second: _ScoredRun) -> Pair:
+    first_correct, second_correct = _paired(first, second)
+    test = scores.mcnemar_exact(first_correct, second_correct)
+    return Pair(
+        first=first.run.id,
+        second=second.run.id,
+        rows=len(first_correct),
+        first_accuracy=float(first_correct.mean()),
+        second_accuracy=float(second_correct.mean()),
+        p_value=test.p_value,
+        only_first_right=test.only_a,
+        only_second_right=test.only_b,
+    )
+
+
+def _paired(first: _ScoredRun, second: _ScoredRun) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of their common rows each of two runs gets right."""
+    _, ours, theirs = np.intersect1d(first.rows, second.rows, return_indices=True)
+    return first.correct[ours], second.correct[theirs]

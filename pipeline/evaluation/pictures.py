@@ -1,4 +1,4 @@
-"""The pictures of one run, drawn from what the run folder holds."""
+"""The picture files of one run, drawn from the content of its folder."""
 
 from pathlib import Path
 
@@ -13,41 +13,44 @@ from pipeline.evaluation import plots
 from pipeline.runs import Run
 
 
-def draw(
+def draw_run_pictures(
     run: Run,
     rows: NDArray[np.int64],
     labelled: Digits,
     probabilities: NDArray[np.float32],
 ) -> None:
-    """Draw the learning curves of every member and the worst mistakes into the run folder.
+    """Draw the learning curves of every member and the worst mistakes into the run's folder.
 
-    `rows`, `labelled` and `probabilities` [n, 10] belong to the validation rows. An ensemble of
-    several runs has no curves of its own.
+    `rows` [n], `labelled` (n digits) and `probabilities` [n, 10] belong to the validation rows. An
+    ensemble of several runs has no learning curves. Raises PipelineError if a history is damaged.
     """
     for member in [] if run.record.parents else run.record.members:
         folder = run.member_folder(member.index)
-        if (folder / "history.csv").exists():  # scores do not depend on it
-            plots.save(curves(run, member.index), folder / "curves.png")
+        if (folder / "history.csv").exists():  # a run can be scored without it
+            plots.save(member_curves(run, member.index), folder / "curves.png")
     mistakes = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
     plots.save(mistakes, run.folder / "mistakes.png")
 
 
 def draw_heatmap(run: Run, path: Path) -> None:
-    """Draw the confusion of the run's stored validation probabilities."""
+    """Draw the confusion table of the run's stored validation probabilities to `path`."""
     stored = run.load_arrays("validation")
     predictions = stored["probabilities"].argmax(axis=1)
     plots.save(plots.confusion_heatmap(stored["labels"], predictions, run.id), path)
 
 
-def curves(run: Run, index: int) -> Figure:
-    """Draw a member's learning curves. Raises PipelineError if its history cannot be read."""
+def member_curves(run: Run, index: int) -> Figure:
+    """Draw the learning curves of one member.
+
+    Raises PipelineError if its history.csv is missing or damaged.
+    """
     path = run.member_folder(index) / "history.csv"
-    (member,) = [one for one in run.record.members if one.index == index]
-    kept = [checkpoint.epoch for checkpoint in member.checkpoints]
+    (member,) = [member for member in run.training.members if member.index == index]
+    kept_epochs = [checkpoint.epoch for checkpoint in member.checkpoints]
     loss = run.training.recipe.training.loss
     unit = "mean squared error" if loss == "mean_squared_error" else "nats"
     try:
-        return plots.learning_curves(pd.read_csv(path), kept, unit)
+        return plots.learning_curves(pd.read_csv(path), kept_epochs, unit)
     except (OSError, ValueError) as error:
         raise PipelineError(
             f"{path} cannot be drawn ({error}); train the run again with FORCE=1"

@@ -1,4 +1,4 @@
-"""All runs on one page: one HTML file that can be sent, with every picture in it."""
+"""All runs on one HTML page that can be sent: comparison, settings and pictures in one file."""
 
 import json
 from base64 import b64encode
@@ -28,7 +28,7 @@ PAGE = Template("""<!doctype html>
   summary { cursor: pointer; font-weight: 600; margin: .5rem 0 }
   pre { background: #f4f4f4; padding: 1rem; overflow-x: auto }
 </style>
-<h1>Runs</h1>
+<h1>Comparison of runs</h1>
 $groups
 $notes
 <h2>Each run</h2>
@@ -38,39 +38,39 @@ $runs
 
 
 def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: Path) -> None:
-    """Write the page of a comparison, and of the `runs` in it, newest first.
+    """Write the page of a comparison and of its `runs` to `path`; the newest run comes first.
 
-    The folder `submissions` holds their heatmaps. Pictures that were not drawn are left out.
-    Raises OSError where a picture cannot be read.
+    `runs` are oldest first. The folder `submissions` holds their heatmaps. The page leaves out
+    pictures that do not exist. Raises OSError if a picture cannot be read.
     """
     page = PAGE.substitute(
-        groups="\n".join(map(_group, comparison.groups)),
+        groups="\n".join(map(_group_html, comparison.groups)),
         notes="\n".join(
             f"<p>{escape(line.strip())}</p>" for line in compare_table.notes(comparison)
         ),
-        runs="\n".join(_run(run, submissions) for run in reversed(runs)),
+        runs="\n".join(_run_html(run, submissions) for run in reversed(runs)),
     )
     files.write_text(path, page)
 
 
-def _group(group: Group) -> str:
-    rows = group.rows
+def _group_html(group: Group) -> str:
     table = pd.DataFrame(compare_table.cells(group), columns=compare_table.header(group))
-    with pd.option_context("display.max_colwidth", None):  # else it cuts off long names
-        laid_out = table.to_html(index=False, border=0)
-    drawn = plots.accuracy_intervals(
-        [row.run for row in rows],
-        [row.validation_accuracy for row in rows],
-        [(row.low, row.high) for row in rows],
+    with pd.option_context("display.max_colwidth", None):  # pandas cuts off long names otherwise
+        table_html = table.to_html(index=False, border=0)
+    figure = plots.accuracy_intervals(
+        [ranked.run for ranked in group.runs],
+        [ranked.validation_accuracy for ranked in group.runs],
+        [(ranked.low, ranked.high) for ranked in group.runs],
     )
     heading = escape(compare_table.title(group))
-    return f"<h2>{heading}</h2>\n{laid_out}\n{_picture(plots.png(drawn), heading)}"
+    picture = _picture_html(plots.png(figure), f"validation accuracies of {heading}")
+    return f"<h2>{heading}</h2>\n{table_html}\n{picture}"
 
 
-def _run(run: Run, submissions: Path) -> str:
+def _run_html(run: Run, submissions: Path) -> str:
     record = run.record
-    # An ensemble of several runs has its members in their folders.
-    pictures = {
+    # An ensemble of several runs lists their members, but the curves are in the runs' own folders.
+    paths = {
         "confusion of the validation rows": submissions / f"{run.id}.png",
         "worst mistakes": run.folder / "mistakes.png",
         **{
@@ -79,9 +79,9 @@ def _run(run: Run, submissions: Path) -> str:
             for member in record.members
         },
     }
-    shown = [
-        _picture(path.read_bytes(), f"{run.id}: {told}")
-        for told, path in pictures.items()
+    pictures = [
+        _picture_html(path.read_bytes(), f"{run.id}: {subject}")
+        for subject, path in paths.items()
         if path.is_file()
     ]
     facts = record.model_dump(mode="json", include={"recipe", "git", "versions", "hardware"})
@@ -89,12 +89,14 @@ def _run(run: Run, submissions: Path) -> str:
     return "\n".join(
         [
             f"<details><summary>{escape(run.id)}: {escape(run.state())}</summary>",
-            *shown,
-            f"<details><summary>settings, commit, versions</summary>{settings}</details>",
+            *pictures,
+            f"<details><summary>settings, commit, versions, hardware</summary>{settings}</details>",
             "</details>",
         ]
     )
 
 
-def _picture(png: bytes, told: str) -> str:
-    return f'<p><img alt="{told}" src="data:image/png;base64,{b64encode(png).decode()}"></p>'
+def _picture_html(png: bytes, description: str) -> str:
+    """Return a picture as HTML with its PNG bytes inside; `description` is escaped already."""
+    source = f"data:image/png;base64,{b64encode(png).decode()}"
+    return f'<p><img alt="{description}" src="{source}"></p>'

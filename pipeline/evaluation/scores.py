@@ -1,6 +1,6 @@
-"""How good predictions are, and how sure that is: pure functions over arrays.
+"""Accuracy, log loss, confidence interval and paired test: pure functions of arrays.
 
-All raise ValueError when an array has another shape or type than stated.
+All raise ValueError for an array of another shape or type than stated.
 """
 
 from typing import NamedTuple
@@ -10,25 +10,26 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from pipeline.evaluation.checks import CLASSES, check_digits
+from pipeline.data.spec import SPEC
+from pipeline.evaluation.checks import check_digits, check_probability_shape
 
-# float32 probabilities sum to 1 within 1e-6. bfloat16 keeps 8 significant bits, so each of its
-# probabilities is off by up to 0.4 %, and so is their sum.
+# float32 probabilities sum to 1 within 1e-6. bfloat16 keeps 8 significant bits: each probability,
+# and so their sum, is off by up to 0.4 %.
 _SUM_TOLERANCE = 2e-2
 
 
 class Interval(NamedTuple):
-    """The two ends of a confidence interval for a share, 0 <= `low` <= `high` <= 1."""
+    """A confidence interval for a share: 0 <= `low` <= `high` <= 1."""
 
     low: float
     high: float
 
 
 class PairedTest(NamedTuple):
-    """Two classifiers on the same rows: rows that only one gets right, and the p-value.
+    """The result of a test between two classifiers, a and b, on the same rows.
 
-    `only_a` and `only_b` are counts. `p_value`, in (0, 1], is the probability of a difference at
-    least as large between classifiers that are equally good; two-sided.
+    `only_a` and `only_b` count the rows that only a, or only b, gets right. `p_value`, in (0, 1],
+    is two-sided: the probability that two equally good classifiers differ at least this much.
     """
 
     only_a: int
@@ -49,7 +50,7 @@ def accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> f
 def accuracy_with_interval(
     labels: NDArray[np.integer], probabilities: NDArray[np.floating]
 ) -> tuple[float, Interval]:
-    """Return the accuracy of the likeliest digits, in [0, 1], with its Wilson 95 % interval.
+    """Return the accuracy of the most probable digits, in [0, 1], and its Wilson 95 % interval.
 
     `labels` is integers [n] in 0..9, n > 0; `probabilities` is floats [n, 10].
     """
@@ -59,10 +60,10 @@ def accuracy_with_interval(
 
 
 def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
-    """Return the interval for the true share of right answers, given `correct` out of `n`.
+    """Return the confidence interval of an accuracy, given `correct` right answers out of `n`.
 
     0 <= `correct` <= `n`, `n` > 0, 0 < `confidence` < 1. Method: Wilson's score interval
-    (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927), which holds near 100 % where the usual
+    (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927). It stays valid near 100 %, where the usual
     mean +- 1.96 standard errors does not. Source: scipy.stats.binomtest.
     """
     if not 0 <= correct <= n or n == 0:
@@ -76,9 +77,10 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
 def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> PairedTest:
     """Test whether two classifiers differ, given which of the same rows each gets right.
 
-    Both are bool [n]. Rows that both get right, or both wrong, say nothing; of the others, equally
-    good classifiers win each with probability 1/2. Without any such row the p-value is 1. Method:
-    McNemar's test (Psychometrika 12, 1947), exact binomial form. Source: scipy.stats.binomtest.
+    Both arguments are bool [n]. Only the rows count that exactly one of the two gets right: if the
+    classifiers are equally good, each wins such a row with probability 1/2. Without such a row the
+    p-value is 1. Method: McNemar's test (Psychometrika 12, 1947), exact binomial form. Source:
+    scipy.stats.binomtest.
     """
     for name, array in (("correct_a", correct_a), ("correct_b", correct_b)):
         if array.ndim != 1 or array.dtype != np.bool_ or array.shape != correct_a.shape:
@@ -93,23 +95,19 @@ def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) ->
 
 
 def log_loss(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
-    """Return the mean of -ln(probability given to the right label), in nats, 0 or more.
+    """Return the mean of -ln(probability of the right label), in nats, 0 or more.
 
-    `labels` is integers [n] in 0..9, n > 0; `probabilities` is floats [n, 10] in [0, 1], whose
-    rows sum to 1 within 0.02 and are scaled to do so exactly. A probability of 0 counts as
+    `labels` is integers [n] in 0..9, n > 0. `probabilities` is floats [n, 10] in [0, 1]; each row
+    must sum to 1 within 0.02 and is scaled to sum to 1 exactly. A probability of 0 counts as
     2.2e-16. Source: sklearn.metrics.log_loss.
     """
     check_digits("labels", labels)
-    if probabilities.shape != (len(labels), CLASSES):
-        raise ValueError(
-            f"probabilities have the shape {list(probabilities.shape)}; "
-            f"[{len(labels)}, {CLASSES}] is needed"
-        )
+    check_probability_shape(probabilities, len(labels))
     exact = probabilities.astype(np.float64)
     sums = exact.sum(axis=1, keepdims=True)
     if not ((exact >= 0).all() and (np.abs(sums - 1) <= _SUM_TOLERANCE).all()):
-        raise ValueError("probabilities are not 0 or more with rows that sum to 1")
-    return float(metrics.log_loss(labels, exact / sums, labels=range(CLASSES)))
+        raise ValueError("probabilities must be 0 or more, in rows that sum to 1")
+    return float(metrics.log_loss(labels, exact / sums, labels=range(SPEC.classes)))
 
 
 def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -119,5 +117,5 @@ def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> 
     """
     check_digits("labels", labels)
     check_digits("predictions", predictions, rows=len(labels))
-    counts = metrics.confusion_matrix(labels, predictions, labels=range(CLASSES))
+    counts = metrics.confusion_matrix(labels, predictions, labels=range(SPEC.classes))
     return np.asarray(counts, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The seed tutorials' systems: what they report, what this pipeline measures, side by side."""
+"""The table of the tutorials: the accuracy that each reports beside the one measured here."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 TOLERANCE = 0.0015
-"""A measured accuracy this much below the reported one, a share of the rows, still reaches it.
+"""How far a measured accuracy may be below the reported one and still reach it; a share of rows.
 
 It is about one standard deviation of an accuracy of 98 % on 10,000 rows, sqrt(p (1 - p) / n).
 """
@@ -19,16 +19,16 @@ It is about one standard deviation of an accuracy of 98 % on 10,000 rows, sqrt(p
 
 @dataclass(frozen=True)
 class Baseline:
-    """A system to reproduce: its recipe, the source it is measured on, what its tutorial reports.
+    """A system to reproduce: its recipe, the source to measure it on, its tutorial's result.
 
-    `reported` is the accuracy in [0, 1] to be reached, the lower end of a range, or None where
-    the tutorial gives no figure; `told` is what it says, in words.
+    `reported` is the accuracy to reach, in [0, 1]: the lower end if the tutorial gives a range,
+    None if it gives no figure. `claim` is the tutorial's result in words.
     """
 
     recipe: str
     source: Literal["mnist", "practice"]
     reported: float | None
-    told: str
+    claim: str
 
 
 BASELINES = (
@@ -43,15 +43,19 @@ BASELINES = (
     Baseline("tutorials/cnn_mse_sgd", "mnist", 0.9862, "98.62 %"),
     Baseline("tutorials/lstm_50", "mnist", None, "a little low"),
     Baseline("tutorials/lstm_128x2", "mnist", None, "much higher"),
-    # Its tutorial reports a score on Kaggle's public rows; the hidden practice rows stand for them.
+    # Its tutorial reports a public score on Kaggle; the hidden practice rows take its place.
     Baseline("bn_cnn", "practice", 0.99628, "99.628 %"),
 )
-"""In the order of the table; the last is the competition network, which all others lead up to."""
+"""In the table's order, simple to strong; the last one is the competition's network."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One run of a baseline: accuracies in [0, 1] on `rows` test rows, and on the others."""
+    """One run of a baseline.
+
+    Accuracies are in [0, 1]; `test_accuracy` is on `rows` test rows. `seconds` is the training
+    time, validation included.
+    """
 
     seed: int
     test_accuracy: float
@@ -64,8 +68,8 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A baseline with its measurements, one a seed; at least one."""
+class TutorialRow:
+    """One row of the table: a baseline with at least one measurement, one per seed."""
 
     baseline: Baseline
     measurements: Sequence[Measurement]
@@ -73,66 +77,69 @@ class Row:
     @property
     def measured(self) -> float:
         """The mean test accuracy over the seeds, in [0, 1]."""
-        return mean(one.test_accuracy for one in self.measurements)
+        return mean(run.test_accuracy for run in self.measurements)
 
     @property
     def deviation(self) -> float | None:
-        """The standard deviation over the seeds (n - 1), None for a single one."""
-        accuracies = [one.test_accuracy for one in self.measurements]
+        """The sample standard deviation over the seeds; None for a single seed."""
+        accuracies = [run.test_accuracy for run in self.measurements]
         return stdev(accuracies) if len(accuracies) > 1 else None
 
     @property
     def gap(self) -> float:
-        """Training minus validation accuracy, the mean over the seeds: how far it overfits."""
-        return mean(one.training_accuracy - one.validation_accuracy for one in self.measurements)
+        """Training minus validation accuracy, the mean over the seeds: a measure of overfitting."""
+        return mean(run.training_accuracy - run.validation_accuracy for run in self.measurements)
 
     @property
     def shortfall(self) -> float | None:
-        """Reported minus measured accuracy, below 0 if exceeded; None where none is reported."""
+        """Reported minus measured accuracy, negative if exceeded; None if none is reported."""
         if self.baseline.reported is None:
             return None
         return round(self.baseline.reported - self.measured, 6)
 
     @property
     def reached(self) -> bool | None:
-        """Whether the reported accuracy is reached within TOLERANCE; None where there is none."""
+        """Whether the reported accuracy is reached within TOLERANCE; None if none is reported."""
         return None if self.shortfall is None else self.shortfall <= TOLERANCE
 
     @property
     def verdict(self) -> str:
-        """`reached` in words, with the shortfall in points; empty where none is reported."""
+        """`reached` as "yes" or "no", with a shortfall in points; empty if none is reported."""
         if self.shortfall is None:
             return ""
         word = "yes" if self.reached else "no"
         return word if self.shortfall <= 0 else f"{word} (-{100 * self.shortfall:.3f})"
 
     def cells(self) -> list[str]:
-        """Return the row as the table shows it, in the order of COLUMNS."""
+        """Return one text per column of COLUMNS."""
         first = self.measurements[0]
-        decimals = 2 if first.rows <= 10_000 else 3  # as many as single rows make
+        decimals = 2 if first.rows <= 10_000 else 3  # enough to show a single row
         spread = "" if self.deviation is None else f" +- {100 * self.deviation:.{decimals}f}"
         return [
             Path(self.baseline.recipe).stem,
             f"{first.parameters:,}",
-            self.baseline.told,
+            self.baseline.claim,
             f"{100 * self.measured:.{decimals}f}{spread} %",
             f"{first.rows:,}",
             self.verdict,
             f"{100 * self.gap:+.2f}",
-            f"{round(mean(one.epochs for one in self.measurements), 1):g}",
-            f"{mean(one.seconds for one in self.measurements):.0f}",
+            f"{round(mean(run.epochs for run in self.measurements), 1):g}",
+            f"{mean(run.seconds for run in self.measurements):.0f}",
         ]
 
     def as_json(self) -> dict[str, object]:
         """Return plain values for `--json`."""
         return {
-            **asdict(self.baseline),
+            "recipe": self.baseline.recipe,
+            "source": self.baseline.source,
+            "reported": self.baseline.reported,
+            "told": self.baseline.claim,
             "measured": self.measured,
             "deviation": self.deviation,
             "gap": self.gap,
             "shortfall": self.shortfall,
             "reached": self.reached,
-            "measurements": [asdict(one) for one in self.measurements],
+            "measurements": [asdict(run) for run in self.measurements],
         }
 
 
@@ -149,44 +156,45 @@ COLUMNS = (
 )
 _TEXT_COLUMNS = ("recipe", "reported", "reached")
 
-
 EXPLANATION = (
-    "reported: by the tutorial, on test rows; measured: here, on so many test rows (bn_cnn: the "
-    "practice competition's hidden rows); reached: within 0.15 points, the shortfall in brackets. "
-    "gap: accuracy on the training rows, without warps and dropout, minus that on the validation "
-    "rows, in points: how far a network overfits. bn_cnn averages five checkpoints that its "
-    "validation rows chose, the others are as they were after the last epoch. seconds: training "
-    "with validation."
+    "reported: the tutorial's test accuracy. measured: the test accuracy here. rows: the number of "
+    "test rows (for bn_cnn, the practice competition's hidden rows). reached: yes if measured is "
+    "at most 0.15 points below reported; the shortfall is in brackets. gap: accuracy on the "
+    "training rows, without augmentation and dropout, minus accuracy on the validation rows, in "
+    "points; a large gap means overfitting. seconds: training time with validation. bn_cnn "
+    "averages five checkpoints that its validation rows chose; the other systems use their last "
+    "epoch."
 )
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Lay the rows out for the terminal."""
-    made = Table(title=_title(rows), title_justify="left")
+def table(rows: Sequence[TutorialRow]) -> Table:
+    """Return the rows as a table for the terminal."""
+    layout = Table(title=_title(rows), title_justify="left")
     for column in COLUMNS:
         justify: Literal["left", "right"] = "left" if column in _TEXT_COLUMNS else "right"
-        made.add_column(column, justify=justify, no_wrap=column == "recipe")
+        layout.add_column(column, justify=justify, no_wrap=column == "recipe")
     for row in rows:
-        made.add_row(*row.cells())
-    return made
+        layout.add_row(*row.cells())
+    return layout
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the table and what its columns mean."""
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+def show(rows: Sequence[TutorialRow]) -> None:
+    """Print the table and the meaning of its columns."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table(rows))
     console.print(EXPLANATION)
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """Return the table in Markdown, as the README shows it."""
+def as_markdown(rows: Sequence[TutorialRow]) -> str:
+    """Return the table in Markdown, with its title above and the meaning of its columns below."""
     rule = ["---" if column in _TEXT_COLUMNS else "---:" for column in COLUMNS]
     lines = [COLUMNS, rule, *(row.cells() for row in rows)]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{_title(rows)}\n\n{text}\n{EXPLANATION}\n"
 
 
-def _title(rows: Sequence[Row]) -> str:
-    seeds = sorted({one.seed for row in rows for one in row.measurements})
-    spread = ", mean +- standard deviation" if len(seeds) > 1 else ""
-    return f"seed tutorials, training seed {', '.join(map(str, seeds))}{spread}"
+def _title(rows: Sequence[TutorialRow]) -> str:
+    seeds = sorted({run.seed for row in rows for run in row.measurements})
+    if len(seeds) == 1:
+        return f"the tutorials, training seed {seeds[0]}"
+    return f"the tutorials, training seeds {', '.join(map(str, seeds))}, mean +- standard deviation"

@@ -1,6 +1,6 @@
-"""The ways of looking at one run: each method returns a Figure, a table, or text.
+"""The views of one run: each method returns a Figure, a table or text.
 
-`make look` saves and prints what they return (stages/look.py); a notebook shows it as it is.
+`make look` saves and prints them (stages/look.py); a notebook displays them as they are.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from pipeline.common.errors import PipelineError
 from pipeline.common.startup import quiet_start
 from pipeline.evaluation import plots, tables
-from pipeline.evaluation.pictures import curves
+from pipeline.evaluation.pictures import member_curves
 from pipeline.runs import Run
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class PredictedRows:
     """Rows that a run has predicted.
 
-    `name` says which ("validation" or "test"); `images` is uint8 [n, 28, 28, 1]; `row_ids` is
-    integers [n], their row numbers in the source's file, ascending; `labels` is integers [n] in
-    0..9, or None where the source keeps them; `probabilities` is float32 [n, 10].
+    `name` is "validation" or "test". `images` is uint8 [n, 28, 28, 1]. `row_ids` is integers [n],
+    the row numbers in the source's file, ascending. `labels` is integers [n] in 0..9, or None if
+    the source does not publish them. `probabilities` is float32 [n, 10].
     """
 
     name: str
@@ -35,26 +35,26 @@ class Rows:
 
     @property
     def predictions(self) -> NDArray[np.int64]:
-        """The likeliest digit of every row, int64 [n]."""
+        """The most probable digit of every row, int64 [n] in 0..9."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 class Views:
-    """A run and the rows that it is looked at with.
+    """The views of a run on some of the rows that it has predicted.
 
-    `start` is a row number as the pictures and lists name it: a view begins at the first of its
-    rows from there on. A view raises PipelineError for a row or count out of range, where it needs
-    labels and the rows have none, or a network and the run has none. The views of the network
-    itself load the run's first checkpoint, the best of those kept. They alone import TensorFlow,
-    which takes seconds.
+    `start` is a row number as the pictures and lists print it; a view begins at the first of its
+    rows with that number or a higher one. All methods raise PipelineError for a row or count out
+    of range, for rows without labels where labels are needed, and for a run without a network of
+    its own where one is needed. `parameters` and `export` load the run's first checkpoint, which
+    is the best one kept. Only they import TensorFlow, which takes seconds.
     """
 
-    def __init__(self, run: Run, rows: Rows) -> None:
+    def __init__(self, run: Run, rows: PredictedRows) -> None:
         self.run = run
         self.rows = rows
 
     def digits(self, start: int = 0, count: int = 25) -> Figure:
-        """Draw `count` digits from row `start` on, titled "label, prediction"."""
+        """Draw `count` digits from row `start` on, each titled "label, prediction"."""
         _check_count(count, plots.MOST_DIGITS)
         rows = self.rows
         return plots.digit_grid(
@@ -68,14 +68,14 @@ class Views:
         )
 
     def random_digits(self, count: int = 25, seed: int = 0) -> Figure:
-        """Draw `count` digits at random, the same for the same `seed`."""
+        """Draw `count` random digits; the same `seed` gives the same digits."""
         _check_count(count, plots.MOST_DIGITS)
         total = len(self.rows.images)
         chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
-        return self._digits(chosen, f"{self._heading}\n{len(chosen)} at random, seed {seed}")
+        return self._draw_rows(chosen, f"{self._heading}\n{len(chosen)} at random, seed {seed}")
 
     def probabilities(self, start: int = 0, count: int = 9) -> Figure:
-        """Draw digits from row `start` on, each beside the bars of its ten probabilities."""
+        """Draw `count` digits from row `start` on, each beside bars of its ten probabilities."""
         _check_count(count, plots.MOST_BARS)
         rows, position = self.rows, self._position(start)
         chosen = slice(position, position + count)
@@ -88,71 +88,79 @@ class Views:
         )
 
     def curves(self, member: int = 0) -> Figure:
-        """Draw a member's training and validation accuracy and loss, and its learning rate."""
-        self._check_single()
-        return curves(self.run, member)
+        """Draw a member's training and validation accuracy and loss, and its learning rate.
+
+        `member` is the member's index, from 0.
+        """
+        return member_curves(self.run, member)
 
     def confusion(self) -> Figure:
         """Draw the confusion table as a seaborn heatmap."""
         return plots.confusion_heatmap(self._labels, self.rows.predictions, self._heading)
 
     def crosstab(self) -> pd.DataFrame:
-        """Return the confusion table of pandas: true labels down, predictions across."""
+        """Return the confusion table: true labels in rows, predictions in columns."""
         return tables.crosstab(self._labels, self.rows.predictions)
 
     def confused(self, true: int, predicted: int) -> pd.DataFrame:
-        """List the rows labelled `true` that were read as `predicted`, with both probabilities."""
-        found = self._confused(true, predicted)
-        chances = self.rows.probabilities[found]
+        """List the rows labelled `true` and predicted as `predicted`, with both probabilities."""
+        positions = self._confused(true, predicted)
+        probabilities = self.rows.probabilities[positions]
         return pd.DataFrame(
             {
-                "row": self.rows.row_ids[found],
-                f"probability of {true}": chances[:, true],
-                f"probability of {predicted}": chances[:, predicted],
+                "row": self.rows.row_ids[positions],
+                f"probability of {true}": probabilities[:, true],
+                f"probability of {predicted}": probabilities[:, predicted],
             }
         )
 
     def confused_digits(self, true: int, predicted: int, count: int = 25) -> Figure:
-        """Draw the first `count` rows labelled `true` that were read as `predicted`.
+        """Draw the first `count` rows labelled `true` and predicted as `predicted`.
 
         Raises PipelineError if there is no such row.
         """
         _check_count(count, plots.MOST_DIGITS)
-        found = self._confused(true, predicted)
-        if not len(found):
+        positions = self._confused(true, predicted)
+        if not len(positions):
             raise PipelineError(
-                f"run {self.run.id} read no {self.rows.name} row labelled {true} as {predicted}; "
-                "the confusion table shows the pairs that came"
+                f"run {self.run.id} predicted no {self.rows.name} row labelled {true} as "
+                f"{predicted}; the confusion table shows which pairs occur"
             )
-        heading = f"{self._heading}\nlabel {true}, read as {predicted}: {len(found):,} rows"
-        return self._digits(found[:count], heading)
+        rows = f"label {true}, predicted as {predicted}: {len(positions):,} rows"
+        return self._draw_rows(positions[:count], f"{self._heading}\n{rows}")
 
     def most_confused(self) -> tuple[int, int]:
-        """Return the label and the wrong prediction that come together most often."""
+        """Return the label and the wrong prediction that occur together most often."""
         counts = self.crosstab().to_numpy()[:-1, :-1]  # without the sums
         np.fill_diagonal(counts, -1)
         true, predicted = np.unravel_index(counts.argmax(), counts.shape)
         return int(true), int(predicted)
 
     def pixels(self, start: int = 0) -> str:
-        """Return the grey values of one digit as text: its row number, then 28 lines."""
+        """Return one digit's row number and grey values as text, in 29 lines."""
         position = self._position(start)
         row = self.rows.row_ids[position]
         return f"row {row}:\n{tables.pixel_text(self.rows.images[position])}"
 
     def parameters(self) -> str:
-        """Return the network's layers as text, with parameter counts and the formula of each."""
+        """Return the network's layers as text, each with its parameter count and formula."""
         with quiet_start():
             from pipeline.networks.layer_table import as_text, layer_table
-            from pipeline.prediction.predictor import load_checkpoint
+            from pipeline.prediction.predictor import load_checkpoint, register_own_layers
 
+        register_own_layers(self.run)
         return as_text(layer_table(load_checkpoint(self.checkpoint)))
 
     def export(self, folder: Path) -> list[Path]:
-        """Write the network as .keras, and as JSON and .weights.h5; see exports.export."""
+        """Write the network to `folder` as .keras, and as JSON with .weights.h5.
+
+        Returns the paths of the three files; see pipeline.prediction.export.
+        """
         with quiet_start():
             from pipeline.prediction.export import export
+            from pipeline.prediction.predictor import register_own_layers
 
+        register_own_layers(self.run)
         return export(self.checkpoint, folder, self.rows.images[:500])
 
     @property
@@ -163,27 +171,18 @@ class Views:
     def _labels(self) -> NDArray[np.uint8]:
         if self.rows.labels is None:
             raise PipelineError(
-                f"run {self.run.id}: the labels of the {self.rows.name} rows are not known, which "
-                "this view needs; use PART=validation"
+                f"run {self.run.id}: this view needs labels, and the labels of the "
+                f"{self.rows.name} rows are not known; use PART=validation"
             )
         return self.rows.labels
 
     @property
     def checkpoint(self) -> Path:
-        """The file that the views of the network load."""
-        self._check_single()
+        """The checkpoint that `parameters` and `export` load."""
         return self.run.checkpoint_paths()[0]
 
-    def _check_single(self) -> None:
-        parents = self.run.record.parents
-        if parents:
-            raise PipelineError(
-                f"run {self.run.id} averages {' and '.join(parents)} and has no network of its "
-                "own; look at one of them"
-            )
-
     def _position(self, start: int) -> int:
-        """Return where the rows from number `start` on begin."""
+        """Return the position of the first row with the number `start` or a higher one."""
         last = int(self.rows.row_ids[-1])
         if not 0 <= start <= last:
             raise PipelineError(
@@ -194,7 +193,7 @@ class Views:
     def _confused(self, true: int, predicted: int) -> NDArray[np.int64]:
         return tables.confused(self._labels, self.rows.predictions, true, predicted)
 
-    def _digits(self, chosen: NDArray[np.int64], heading: str) -> Figure:
+    def _draw_rows(self, chosen: NDArray[np.int64], heading: str) -> Figure:
         rows = self.rows
         return plots.digits_by_row(
             rows.images, chosen, rows.labels, rows.predictions, rows.row_ids, heading

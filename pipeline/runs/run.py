@@ -74,10 +74,13 @@ class Run:
         return self.folder / "members" / str(index)
 
     def checkpoint_paths(self, of: Member | None = None) -> list[Path]:
-        """Return the files that the ensemble averages, of one member or of all, best first."""
+        """Return the files that the ensemble averages, of one member or of all, best first.
+
+        Raises PipelineError for an average of runs, whose checkpoints are theirs.
+        """
         return [
             self.member_folder(member.index) / CHECKPOINTS_FOLDER / checkpoint.file
-            for member in ([of] if of else self.record.usable_members)
+            for member in ([of] if of else self.training.usable_members)
             for checkpoint in member.checkpoints
         ]
 

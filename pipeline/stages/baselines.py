@@ -1,4 +1,4 @@
-"""The stage `baselines`: every system of the seed tutorials, trained, scored and tabulated."""
+"""The stage `baselines`: trains and scores every system of the tutorials for their table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,13 @@ from pipeline import recipe as recipes
 from pipeline.common.files import write_text
 from pipeline.common.progress import Report
 from pipeline.data.spec import SPEC
-from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, Row, as_markdown
+from pipeline.evaluation.tutorials import (
+    BASELINES,
+    Baseline,
+    Measurement,
+    TutorialRow,
+    as_markdown,
+)
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble, training_accuracy
 from pipeline.stages.request import Request
@@ -20,24 +26,23 @@ def baselines(
     report: Report,
     systems: Sequence[Baseline] = BASELINES,
     force: bool = False,
-) -> list[Row]:
-    """Train what is not trained yet, with the seeds 0 to `seeds` - 1, and return the table.
+) -> list[TutorialRow]:
+    """Train and score `systems` with the seeds 0 to `seeds` - 1; return the table's rows.
 
-    `root` is the folder that holds data/, runs/ and submissions/. A run that is there already is
-    not trained again, unless `force` asks for it. Once all is measured, the table is written to
-    runs/baselines-<seeds>.md too. Raises PipelineError.
+    `root` is the folder that holds data/, runs/ and submissions/. Runs that are done are not
+    trained again unless `force` is true. At the end the table is also written to
+    runs/baselines-<seeds>.md. Raises PipelineError.
     """
     rows = []
     for number, baseline in enumerate(systems, start=1):
         measurements = []
         for seed in range(seeds):
             report(f"baseline {number} of {len(systems)}: {baseline.recipe}, seed {seed}")
-            checked = recipes.load(baseline.recipe, seed=seed)
-            context = Context(
-                root, Request(recipe=checked, source=baseline.source, force=force), report
-            )
+            recipe = recipes.load(baseline.recipe, seed=seed)
+            request = Request(recipe=recipe, source=baseline.source, force=force)
+            context = Context(root, request, report)
             measurements.append(_measure(context))
-        rows.append(Row(baseline, measurements))
+        rows.append(TutorialRow(baseline, measurements))
     path = root / "runs" / f"baselines-{seeds}.md"
     write_text(path, as_markdown(rows))
     report(f"wrote {path}")
@@ -45,10 +50,10 @@ def baselines(
 
 
 def _measure(context: Context) -> Measurement:
-    """Train and score the request's run, unless that is done, and gather its figures."""
+    """Train and score the request's run, unless that is done, and return its figures."""
     if context.dataset.test_labels is None:
         outcome = submit(context)
-        assert outcome.upload is not None, "baselines are measured where scores are given"
+        assert outcome.upload is not None, "the practice competition scores every submission"
         run, rows, test_accuracy = outcome.run, SPEC.test_rows, outcome.upload.hidden_score
     else:
         run = ensemble(context)
@@ -56,7 +61,7 @@ def _measure(context: Context) -> Measurement:
         test_accuracy = run.record.scores.test_accuracy if run.record.scores else None
     scores, (member, *_) = run.record.scores, run.record.members
     assert scores is not None, "the stage `ensemble` has scored the run"
-    assert test_accuracy is not None, "the practice competition and MNIST both tell it"
+    assert test_accuracy is not None, "MNIST and the practice competition publish it"
     return Measurement(
         seed=run.training.seed,
         test_accuracy=test_accuracy,

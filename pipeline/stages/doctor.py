@@ -1,4 +1,4 @@
-"""What is there and what is missing on this machine, with a fix beside each missing thing."""
+"""The command `doctor`: checks what the pipeline needs on this machine, and says how to fix it."""
 
 import platform
 import shutil
@@ -13,24 +13,25 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.startup import nvidia_driver_answers
 from pipeline.competitions.kaggle.credentials import SETTINGS_URL, find_credentials
 from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data.spec import SPEC
 
 NEEDED_BYTES = 1_000_000_000
-"""Room for the data (130 MB), a run (20 MB) and a few more of them."""
+"""Disk space for the data (130 MB) and for some runs (20 MB each)."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `fix` is empty where nothing is missing."""
+    """One line of the report; `fix` is empty if `subject` is fine."""
 
     subject: str
-    found: str
+    state: str
     fix: str = ""
 
 
 def examine(root: Path) -> list[Finding]:
-    """Look at everything that the pipeline needs in and around the folder `root`.
+    """Check everything that the pipeline needs; `root` is the folder that holds data/.
 
-    TensorFlow is not imported: its version is read from the installed package's data and the
+    TensorFlow is not imported: its version comes from the installed package's metadata, and the
     devices from the system.
     """
     return [
@@ -73,9 +74,7 @@ def _devices() -> Finding:
     try:
         cuda = version("nvidia-cudnn-cu12")
     except PackageNotFoundError:
-        return Finding(
-            "devices", f"{processor}, nvidia-smi but no CUDA libraries", "make clean setup"
-        )
+        return Finding("devices", f"{processor}, NVIDIA GPU, no CUDA libraries", "make clean setup")
     return Finding("devices", f"{processor}, NVIDIA GPU, cuDNN {cuda}")
 
 
@@ -85,10 +84,10 @@ def _credentials() -> Finding:
         "competition needs none"
     )
     try:
-        form = find_credentials()
+        credentials = find_credentials()
     except PipelineError as error:
         return Finding("Kaggle credentials", f"unusable: {error}", fix)
-    return Finding("Kaggle credentials", form or "none", "" if form else fix)
+    return Finding("Kaggle credentials", credentials or "none", "" if credentials else fix)
 
 
 def _data(root: Path) -> list[Finding]:
@@ -102,9 +101,9 @@ def _data(root: Path) -> list[Finding]:
     ]
     for source in ("kaggle", "practice"):
         folder = root / "data" / source
-        there = all((folder / name).is_file() for name in ("train.csv", "test.csv"))
-        fix = "" if there else f"make data SOURCE={source} (make submit does it by itself)"
-        findings.append(Finding(f"data/{source}", "present" if there else "not yet there", fix))
+        present = all((folder / name).is_file() for name in (SPEC.train_file, SPEC.test_file))
+        fix = "" if present else f"make data SOURCE={source} (make submit does this by itself)"
+        findings.append(Finding(f"data/{source}", "present" if present else "not there yet", fix))
     return findings
 
 

@@ -142,13 +142,12 @@ def _prepare_prediction(run: Run) -> tuple[ModuleType, str]:
     """Return what predicts, and the Keras dtype policy that the run's recipe means here."""
     # TensorFlow takes seconds to import, and a scored run needs none of it.
     with quiet_start():
-        from pipeline import networks
         from pipeline.prediction import ensemble as prediction
+        from pipeline.prediction.predictor import register_own_layers
         from pipeline.training import hardware
 
         hardware.grow_memory()
-    if run.network_source is not None:  # it may define layers that the checkpoints hold
-        networks.register_file(run.network_source)
+    register_own_layers(run)
     return prediction, hardware.prediction_precision(run.training.recipe.prediction)
 
 
@@ -168,7 +167,7 @@ def _finish(
     run.save_arrays("validation", rows=rows, labels=labelled.labels, probabilities=validation)
     published = {} if test_labels is None else {"labels": test_labels}
     run.save_arrays("test", rows=np.arange(len(test)), **published, probabilities=test)
-    pictures.draw(run, rows, labelled, validation)
+    pictures.draw_run_pictures(run, rows, labelled, validation)
     accuracy, interval = scores.accuracy_with_interval(labelled.labels, validation)
     run.record.scores = Scores(
         validation_accuracy=accuracy,

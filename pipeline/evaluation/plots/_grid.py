@@ -1,84 +1,104 @@
-"""The one way in which several pictures lay out digits beside and below each other."""
+"""The layout that several plots share: digits in rows and columns below a heading."""
 
+import math
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.evaluation.plots._colours import BLACK, VERMILION
+from pipeline.data.spec import SPEC
+from pipeline.evaluation.plots.style import BLACK, VERMILION
 
-NARROWEST = 6.0
-"""Inches: room for a heading above a single digit, or a legend below."""
-
-_CHARACTERS_PER_INCH = 10  # of a heading, at its font size; digits take more than letters
+_NARROWEST = 6.0  # inches: room for a heading above a single digit, or a legend below
+_HEADING_LINE = 0.3  # inches
+_CHARACTERS_PER_INCH = 10  # of a heading, at its font size; figures are wider than letters
 
 
 class Caption(NamedTuple):
-    """What stands at one digit: a title above, its row below, and whether it stands out."""
+    """The text at one digit: a title above it, its row below, and whether to highlight both."""
 
     title: str
     row: str = ""
-    stands_out: bool = False
+    highlighted: bool = False
 
 
 class Cell(NamedTuple):
-    """The room for one digit with its captions: inches, and the title's size in points."""
+    """The space for one digit with its caption in inches, and the title's size in points."""
 
     width: float
     height: float
-    title_size: float
+    title_size: float = 10
 
 
-def draw_grid(
-    images: NDArray[np.uint8], captions: Sequence[Caption], heading: str, columns: int, cell: Cell
-) -> Figure:
-    """Draw images, uint8 [n, 28, 28, 1], row by row in at most `columns` columns.
+def grid_figure(
+    cells: int, most_columns: int, cell: Cell, heading: str, margin: float
+) -> tuple[Figure, int, int]:
+    """Return an empty figure for a grid below a heading, and the grid's lines and columns.
 
-    There is one caption per image, n > 0. The figure grows downwards with n.
+    `cells` > 0 is the number of cells to place. The figure grows downwards with it. `margin` is
+    the height in inches to add for a heading of one line and a legend.
     """
-    columns = min(columns, len(images))
-    lines = -(-len(images) // columns)
-    width = max(columns * cell.width, NARROWEST)
-    title = wrapped(heading, width)
-    height = lines * cell.height + 0.3 * (title.count("\n") + 2)
+    columns = min(most_columns, cells)
+    lines = math.ceil(cells / columns)
+    width = max(columns * cell.width, _NARROWEST)
+    title = _wrapped(heading, width)
+    height = lines * cell.height + _HEADING_LINE * title.count("\n") + margin
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title)
+    return figure, lines, columns
+
+
+def draw_grid(
+    images: NDArray[np.uint8],
+    captions: Sequence[Caption],
+    heading: str,
+    most_columns: int,
+    cell: Cell,
+) -> Figure:
+    """Draw images, uint8 [n, 28, 28, 1] with n > 0, row by row below a heading.
+
+    There is one caption per image.
+    """
+    figure, lines, columns = grid_figure(
+        len(images), most_columns, cell, heading, margin=2 * _HEADING_LINE
+    )
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, image, caption in zip(grid, images, captions, strict=False):
-        show_digit(axes, image, caption, cell.title_size)
+        draw_digit(axes, image, caption, cell.title_size)
     for axes in grid[len(images) :]:
         axes.set_axis_off()
     return figure
 
 
-def show_digit(
+def draw_digit(
     axes: Axes, image: NDArray[np.uint8], caption: Caption, title_size: float = 10
 ) -> None:
-    """Draw one image, uint8 [28, 28, 1], dark ink on white, with its caption.
+    """Draw one image, uint8 [28, 28, 1], as dark ink on white, with its caption.
 
-    A caption that stands out is vermilion and bold, and the image framed, so that it does so
+    A highlighted title is vermilion and bold, and its image is framed, so that it stands out
     without colour too.
     """
-    axes.imshow(image[:, :, 0], cmap="gray_r", vmin=0, vmax=255)
+    axes.imshow(image[:, :, 0], cmap="gray_r", vmin=0, vmax=SPEC.highest_pixel)
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(caption.stands_out)
+    axes.spines[:].set_visible(caption.highlighted)
     axes.spines[:].set(color=VERMILION, linewidth=1.5)
     axes.set_xlabel(caption.row, fontsize=8, labelpad=3)
-    axes.set_title(
-        caption.title,
-        fontsize=title_size,
-        pad=4,
-        color=VERMILION if caption.stands_out else BLACK,
-        fontweight="bold" if caption.stands_out else "normal",
-    )
+    axes.set_title(caption.title, fontsize=title_size, pad=4, **title_style(caption.highlighted))
 
 
-def wrapped(heading: str, width: float) -> str:
-    """Return `heading` broken into lines that fit a figure `width` inches wide."""
+def title_style(highlighted: bool) -> dict[str, Any]:
+    """Return the colour and weight of a digit's title, as keyword arguments of matplotlib."""
+    if highlighted:
+        return {"color": VERMILION, "fontweight": "bold"}
+    return {"color": BLACK, "fontweight": "normal"}
+
+
+def _wrapped(heading: str, width: float) -> str:
+    """Break `heading` into lines that fit a figure `width` inches wide."""
     characters = int(width * _CHARACTERS_PER_INCH)
     return "\n".join(textwrap.fill(line, characters) for line in heading.splitlines())

@@ -1,16 +1,16 @@
-"""Digits side by side: consecutive rows, or any rows chosen."""
+"""Digits in a grid: consecutive rows, or any chosen rows."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.evaluation.plots._checks import check_images, check_integers, check_known_digits
+from pipeline.evaluation.checks import check_digits_if_known, check_images, check_row_ids
 from pipeline.evaluation.plots._grid import Caption, Cell, draw_grid
 
 MOST_DIGITS = 400
-"""Digits in one picture at most: it is 70 inches high then."""
+"""The most digits that one grid may show; it is 70 inches high then."""
 
-_FEW = 25  # up to so many digits stand larger, five beside each other
+_FEW = 25  # up to this many digits are drawn larger, in five columns
 
 
 def digit_grid(
@@ -22,14 +22,11 @@ def digit_grid(
     heading: str = "",
     row_ids: NDArray[np.integer] | None = None,
 ) -> Figure:
-    """Draw `count` digits from position `start` on; fewer when the digits end before.
+    """Draw `count` digits from position `start` on, or as many as there are.
 
-    `images` is uint8 [n, 28, 28, 1], n > 0; `labels` and `predictions` are integers [n] in 0..9
-    or None where unknown. 0 <= `start` < n and 1 <= `count` <= `MOST_DIGITS`. Above a digit stands
-    "7" (its label), "7, 3" (its label, what it was read as) or "read as 3" (no label known), below
-    it its row: from `row_ids`, integers [n], or its position, counted from 0. Digits read wrongly
-    are vermilion, bold and framed. The rows shown stand below `heading`. Raises ValueError for
-    another shape, type or range.
+    0 <= `start` < n and 1 <= `count` <= `MOST_DIGITS`. The line "rows ... to ..." below `heading`
+    says which rows are drawn. For the other arguments, the captions and errors, see
+    `digits_by_row`.
     """
     check_images(images)
     total = len(images)
@@ -39,8 +36,8 @@ def digit_grid(
         raise ValueError(f"count is {count}; 1 to {MOST_DIGITS} is needed")
     chosen = np.arange(start, min(start + count, total))
     first, last = chosen[[0, -1]] if row_ids is None else row_ids[chosen[[0, -1]]]
-    shown = f"rows {first} to {last}: {len(chosen):,} of {total:,} digits"
-    heading = f"{heading}\n{shown}".lstrip("\n")
+    rows = f"rows {first} to {last}: {len(chosen):,} of {total:,} digits"
+    heading = f"{heading}\n{rows}".lstrip("\n")
     return digits_by_row(images, chosen, labels, predictions, row_ids, heading)
 
 
@@ -52,50 +49,55 @@ def digits_by_row(
     row_ids: NDArray[np.integer] | None = None,
     heading: str = "",
 ) -> Figure:
-    """Draw the digits at the positions `chosen`, in their order, as `digit_grid` does.
+    """Draw the digits at the positions `chosen`, in their order.
 
     `images` is uint8 [n, 28, 28, 1], n > 0; `chosen` is integers [1..`MOST_DIGITS`] in 0..n-1;
-    `labels` and `predictions` are integers [n] in 0..9 or None where unknown; `row_ids` is
-    integers [n], the rows' numbers as the picture shall name them, by default their positions.
-    Raises ValueError for another shape, type or range.
+    `labels` and `predictions` are integers [n] in 0..9, or None where unknown. The title of a
+    digit is "7, 3" (label, prediction), "7" (label only) or "predicted as 3" (prediction only).
+    Wrongly predicted digits are vermilion, bold and framed. Below a digit stands its row number
+    from `row_ids`, integers [n], by default its position. Raises ValueError for another shape,
+    type or range.
     """
     check_images(images)
-    check_known_digits("labels", labels, len(images))
-    check_known_digits("predictions", predictions, len(images))
-    check_integers("row ids", row_ids, len(images))
+    check_digits_if_known("labels", labels, len(images))
+    check_digits_if_known("predictions", predictions, len(images))
+    if row_ids is None:
+        row_ids = np.arange(len(images))
+    check_row_ids(row_ids, len(images))
     _check_chosen(chosen, len(images))
-    captions = [_caption(row, labels, predictions, row_ids) for row in chosen.tolist()]
+    captions = [
+        _caption(
+            int(row_ids[position]),
+            None if labels is None else int(labels[position]),
+            None if predictions is None else int(predictions[position]),
+        )
+        for position in chosen
+    ]
     if len(chosen) <= _FEW:
         columns, cell = 5, Cell(width=1.8, height=2.35, title_size=11)
     else:
         columns, cell = 10, Cell(width=1.2, height=1.7, title_size=10)
-    key = _key(labels, predictions)
+    key = _title_key(labels is not None, predictions is not None)
     return draw_grid(images[chosen], captions, f"{heading}\n{key}".strip("\n"), columns, cell)
 
 
-def _caption(
-    row: int,
-    labels: NDArray[np.integer] | None,
-    predictions: NDArray[np.integer] | None,
-    row_ids: NDArray[np.integer] | None,
-) -> Caption:
-    """Say what is known about the digit at position `row`."""
-    name = f"row {row if row_ids is None else row_ids[row]}"
-    if labels is None:
-        return Caption("" if predictions is None else f"read as {predictions[row]}", name)
-    if predictions is None:
-        return Caption(f"{labels[row]}", name)
-    wrong = bool(labels[row] != predictions[row])
-    return Caption(f"{labels[row]}, {predictions[row]}", name, stands_out=wrong)
+def _caption(row_id: int, label: int | None, prediction: int | None) -> Caption:
+    """Return the caption of one digit; `label` and `prediction` are None where unknown."""
+    row = f"row {row_id}"
+    if label is None:
+        return Caption("" if prediction is None else f"predicted as {prediction}", row)
+    if prediction is None:
+        return Caption(str(label), row)
+    return Caption(f"{label}, {prediction}", row, highlighted=label != prediction)
 
 
-def _key(labels: NDArray[np.integer] | None, predictions: NDArray[np.integer] | None) -> str:
-    """Explain the titles that need it."""
-    if labels is None:
+def _title_key(with_label: bool, with_prediction: bool) -> str:
+    """Return the line that explains the digits' titles; empty where they explain themselves."""
+    if not with_label:
         return ""
-    if predictions is None:
+    if not with_prediction:
         return "above each digit: label"
-    return "above each digit: label, read as (wrong ones framed)"
+    return "above each digit: label, prediction (wrong ones framed)"
 
 
 def _check_chosen(chosen: NDArray[np.integer], rows: int) -> None:

@@ -1,32 +1,34 @@
-"""How sure accuracies are."""
+"""Accuracies of several runs with their confidence intervals."""
 
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.plots._colours import BLUE, PALE_GREY, VERMILION
+from pipeline.evaluation.plots.style import BLUE, PALE_GREY, VERMILION
 
-_INCHES_A_LINE = 0.3
+_INCHES_PER_LINE = 0.3
 
 
 def accuracy_intervals(
     names: Sequence[str], accuracies: Sequence[float], intervals: Sequence[tuple[float, float]]
 ) -> Figure:
-    """Draw accuracies with their intervals, one a line, and the first one's as a band behind all.
+    """Draw accuracies with their 95 % intervals, one per line, in percent.
 
-    Accuracies and the two ends of each interval are shares in [0, 1], low <= accuracy <= high;
-    they are drawn in percent. Raises ValueError where they are not, or not as many as `names`.
+    A grey band behind all lines shows the first one's interval. Accuracies and both ends of each
+    interval are shares in [0, 1] with low <= accuracy <= high. Raises ValueError if they are not,
+    or if the three sequences are empty or differ in length.
     """
-    whole = len(names) == len(accuracies) == len(intervals) > 0
-    if not whole or not all(
+    complete = len(names) == len(accuracies) == len(intervals) > 0
+    if not complete or not all(
         0 <= low <= share <= high <= 1
         for share, (low, high) in zip(accuracies, intervals, strict=False)
     ):
         raise ValueError(
-            f"{len(names)} names, {len(accuracies)} accuracies and {len(intervals)} intervals; one "
-            "of each, more than none, and shares with low <= accuracy <= high are needed"
+            f"there are {len(names)} names, {len(accuracies)} accuracies and {len(intervals)} "
+            "intervals; as many of each, at least one, and shares with low <= accuracy <= high "
+            "are needed"
         )
-    height = _INCHES_A_LINE * (len(names) + 2)
+    height = _INCHES_PER_LINE * (len(names) + 2)
     figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.subplots()
     low, high = intervals[0]

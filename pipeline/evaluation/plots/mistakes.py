@@ -1,9 +1,15 @@
-"""The digits that a network gets wrong although it is sure."""
+"""The wrong predictions of which a network is most certain."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline.evaluation.checks import (
+    check_digits,
+    check_images,
+    check_probability_shape,
+    check_row_ids,
+)
 from pipeline.evaluation.plots._grid import Caption, Cell, draw_grid
 
 _COLUMNS = 5
@@ -17,32 +23,33 @@ def worst_mistakes(
     row_ids: NDArray[np.integer],
     count: int = 25,
 ) -> Figure:
-    """Draw up to `count` mistakes, those first whose wrong label got the highest probability.
+    """Draw up to `count` wrong predictions, the most certain first.
 
-    `images` is uint8 [n, 28, 28, 1], `labels` integers [n] in 0..9, `probabilities` floats
-    [n, 10], `row_ids` integers [n], the rows' numbers as the picture shall name them. Without
-    any mistake the picture says so. Raises ValueError when the lengths differ or `count` < 1.
+    `images` is uint8 [n, 28, 28, 1], n > 0; `labels` is integers [n] in 0..9; `probabilities` is
+    floats [n, 10]; `row_ids` is integers [n], the row numbers to print. If no prediction is wrong,
+    the picture says so. Raises ValueError for another shape, type or range, or if `count` < 1.
     """
+    check_images(images)
     rows = len(images)
-    shapes = [labels.shape, row_ids.shape, probabilities.shape]
-    if shapes != [(rows,), (rows,), (rows, 10)] or count < 1:
-        raise ValueError(
-            f"{rows} images, but labels, row ids and probabilities {shapes}, count {count}; "
-            "[n], [n], [n, 10] and 1 or more are needed"
-        )
+    check_digits("labels", labels, rows)
+    check_probability_shape(probabilities, rows)
+    check_row_ids(row_ids, rows)
+    if count < 1:
+        raise ValueError(f"count is {count}; 1 or more is needed")
     predictions = probabilities.argmax(axis=1)
     certainty = probabilities.max(axis=1)
     mistakes = np.flatnonzero(predictions != labels)
-    shown = mistakes[np.argsort(-certainty[mistakes], kind="stable")][:count]
-    if not len(shown):
+    worst = mistakes[np.argsort(-certainty[mistakes], kind="stable")][:count]
+    if not len(worst):
         figure = Figure(figsize=(6, 2), layout="constrained")
         figure.text(0.5, 0.5, f"no mistakes in {rows:,} images", ha="center", va="center")
         return figure
     captions = [
         Caption(
-            f"row {row_ids[row]}: {labels[row]}\nread as {predictions[row]} ({certainty[row]:.1%})"
+            f"row {row_ids[row]}: label {labels[row]}\n"
+            f"predicted as {predictions[row]} ({100 * certainty[row]:.1f} %)"
         )
-        for row in shown
+        for row in worst
     ]
-    heading = f"{len(shown)} of {len(mistakes):,} mistakes in {rows:,} images, surest first"
-    return draw_grid(images[shown], captions, heading, _COLUMNS, _CELL)
+    heading = f"{len(worst)} of {len(mistakes):,} mistakes in {rows:,} images, most certain first"
+    return draw_grid(images[worst], captions, heading, _COLUMNS, _CELL)
