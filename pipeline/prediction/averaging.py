@@ -1,4 +1,4 @@
-"""Several runs to one ensemble: the mean of the probabilities that each stored."""
+"""Several runs to one ensemble: the mean of their stored probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Average:
-    """The mean of several runs: its arrays, and the run whose validation rows it has."""
+    """The mean of several runs: its arrays, and `base`, the run whose validation rows it has."""
 
     base: Run
     validation: Arrays
@@ -27,12 +27,12 @@ class Average:
 def average(runs: Sequence[Run]) -> Average:
     """Return the ensemble of several runs.
 
-    It averages what each run stored: a row in doubt only in the mean of all is not predicted again.
-    A run weighs as much as it has checkpoints. The validation rows are those that all runs predict,
-    so that a run with folds goes with one on a hold-out; there it has its full weight too, though
-    only a row's own fold speaks for it, which makes the validation score the lower one. Raises
-    PipelineError if the runs differ in data or classes, or if no run was validated on just those
-    rows.
+    It averages stored probabilities: a row that is in doubt only in the mean of all runs is not
+    predicted again. The weight of a run is its number of checkpoints. The validation rows are those
+    that all runs predict, so a run with folds can be averaged with one on a hold-out. There only
+    one fold of that run predicts a row, with the weight of all folds, which makes the validation
+    score too low. Raises PipelineError if the runs differ in data or classes, or if no run was
+    validated on exactly the common rows.
     """
     _check_data(runs)
     validation, test = ([run.load_arrays(name) for run in runs] for name in ("validation", "test"))
@@ -55,22 +55,22 @@ def _check_data(runs: Sequence[Run]) -> None:
 
 
 def _base(runs: Sequence[Run], validation: Sequence[Arrays], rows: NDArray[np.int64]) -> Run:
-    """Return the first run that was validated on just these rows. Raises PipelineError."""
+    """Return the first run that was validated on exactly these rows. Raises PipelineError."""
     for run, arrays in zip(runs, validation, strict=True):
         if len(arrays["rows"]) == len(rows):
             return run
     names = ", ".join(run.id for run in runs)
     raise PipelineError(
         f"RUN names {names}, which have {len(rows):,} validation rows in common; average runs on "
-        "one split, or runs with folds and those on one split; where all members of a fold failed, "
-        'train that run to its end (SET="members.required=<all>")'
+        "one split, or runs with folds together with runs on one split; where all members of a "
+        'fold failed, train that run to its end (SET="members.required=<all>")'
     )
 
 
 def _select(arrays: Arrays, rows: NDArray[np.int64]) -> Arrays:
-    """Return the entries of the given rows, which are among the arrays' own, both ascending."""
-    places = np.searchsorted(arrays["rows"], rows)
-    return {name: array[places] for name, array in arrays.items()}
+    """Return the entries of the given rows. Both lists of rows are ascending."""
+    positions = np.searchsorted(arrays["rows"], rows)
+    return {name: array[positions] for name, array in arrays.items()}
 
 
 def _mean(runs: Sequence[Run], loaded: Sequence[Arrays], weights: Sequence[int]) -> Arrays:

@@ -1,4 +1,4 @@
-"""A checkpoint in the forms that Keras users exchange, each loaded again to be sure of it."""
+"""A checkpoint in the file formats that Keras users exchange, each checked by loading it."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from pipeline.common.errors import PipelineError
 from pipeline.prediction.predictor import Predictor, load_checkpoint
 
 FILES = ("model.keras", "model.json", "model.weights.h5")
-"""The whole model; its architecture alone; its weights alone."""
+"""The whole model, its architecture alone, and its weights alone."""
 
 
 def export(checkpoint: Path, folder: Path, images: NDArray[np.uint8]) -> list[Path]:
     """Write a checkpoint into `folder` as FILES and return their paths.
 
-    The files take their places only when two reloads, of the whole model and of architecture with
-    weights, have given the probabilities of the checkpoint for `images`, uint8 [n, 28, 28, 1],
-    within float32's rounding. Raises PipelineError if one differs, or the checkpoint cannot be
-    loaded.
+    The files appear only after the whole model, and the architecture with the weights, have been
+    loaded again and have given the checkpoint's probabilities for `images`, uint8 [n, 28, 28, 1],
+    within the rounding of float32. Raises PipelineError if they differ, or if the checkpoint cannot
+    be loaded.
     """
     network = load_checkpoint(checkpoint)
     expected = Predictor(network)(images)
@@ -37,7 +37,7 @@ def export(checkpoint: Path, folder: Path, images: NDArray[np.uint8]) -> list[Pa
             f"{architecture.name} with {weights.name}": load_parts(architecture, weights),
         }
         for form, reloaded in reloads.items():
-            # The same network predicts the same; on a GPU, sums may be taken in another order.
+            # On a GPU, sums may be computed in another order.
             if not np.allclose(Predictor(reloaded)(images), expected, rtol=0, atol=1e-6):
                 raise PipelineError(
                     f"{form}: loaded again, it gives other probabilities than {checkpoint}; use "
