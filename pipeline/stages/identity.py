@@ -134,10 +134,10 @@ class SourceTree:
         if definition is None or (module, name) in seen:
             return
         seen.add((module, name))
-        if isinstance(definition, ast.ImportFrom) and definition.module:
-            if definition.module.startswith(f"{self._package.name}."):
-                yield from self._definitions(definition.module, name, seen)
-                return
+        source = definition.module if isinstance(definition, ast.ImportFrom) else None
+        if source and source.startswith(f"{self._package.name}."):
+            yield from self._definitions(source, name, seen)
+            return
         yield f"{module}.{name}", _dump(definition)
         for node in ast.walk(definition):
             if isinstance(node, ast.Name):
