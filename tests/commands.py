@@ -1,4 +1,4 @@
-"""The command line at work in a process group of its own, watched, killed and waited for."""
+"""Starts the command line in a process group of its own, and reads, kills or waits for it."""
 
 import json
 import os
@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,51 +16,59 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def plain_environment() -> dict[str, str]:
-    """Return this process's variables, but for those that fix TensorFlow's numbers in tests."""
+    """Return this process's variables without those that tests/conftest.py sets for TensorFlow."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
+def wait_until(condition: Callable[[], object], failure: str, seconds: float = 20) -> None:
+    """Wait until `condition` holds. After `seconds`, raise AssertionError with `failure`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, failure
+        time.sleep(0.02)
+
+
 class Command:
-    """`python -m pipeline` at work in the folder `root`."""
+    """A running `python -m pipeline` in the folder `root`."""
 
     def __init__(self, root: Path, process: subprocess.Popen[str]) -> None:
         self.root = root
         self.process = process
         self.printed = ""
 
-    def until(self, pattern: str) -> str:
-        """Read lines up to one that fits `pattern`, and return it."""
+    def read_until(self, pattern: str) -> str:
+        """Read stdout up to the first line that matches `pattern`, and return that line."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.printed += line
             if re.search(pattern, line):
                 return line
-        raise AssertionError(f"{pattern!r} was not printed, but {self.printed}{self.errors()}")
+        raise AssertionError(f"no line matches {pattern!r}: {self.printed}{self.errors()}")
 
     def finish(self) -> str:
-        """Wait for the end and return all that was printed on stdout."""
-        out, errors = self.process.communicate(timeout=400)
+        """Wait until the command ends without an error. Return all that it printed on stdout."""
+        output, errors = self.process.communicate(timeout=400)
         assert self.process.returncode == 0, errors
-        self.printed += out
+        self.printed += output
         return self.printed
 
     def errors(self) -> str:
-        """Return what was printed on stderr, when the process has ended."""
+        """Return what the command, which must have ended, printed on stderr."""
         assert self.process.stderr
         return self.process.stderr.read()
 
     def record(self) -> dict[str, Any]:
-        """Return the run's record as it is now."""
+        """Return the present content of the only run.json in `root`."""
         (path,) = self.root.glob("runs/*/run.json")
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record
 
 
 @contextmanager
 def command(root: Path, *arguments: str, **variables: str) -> Iterator[Command]:
-    """Start the command line in `root`; what is left of it at the end is killed."""
-    root.mkdir(exist_ok=True)
+    """Start the command line in `root`. Kill its process group if it still runs at the end."""
+    root.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments],
         cwd=root,

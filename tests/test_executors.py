@@ -1,4 +1,4 @@
-"""Members side by side: the same numbers wherever they are trained, whoever dies meanwhile."""
+"""Every executor gives the same numbers, also where a process or a machine dies in between."""
 
 import os
 import re
@@ -6,8 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from pipeline.runs import Member, RunStore
 from pipeline.stages.request import Request
 from pipeline.training.events import Began, EpochEnded, Failed, Finished, StepEnded
 from tests.bench.kills import differences
-from tests.commands import REPOSITORY, Command, command
+from tests.commands import REPOSITORY, Command, command, wait_until
 
 SETTINGS = (
     "members.folds=3 training.batch_size=50 checkpoints.keep_best=2 training.deterministic=true"
@@ -40,7 +39,7 @@ EPOCHS = 8
 def ensemble(
     root: Path, data: Path, executor: str, seed: int = 0, **variables: str
 ) -> Iterator[Command]:
-    """`make ensemble` of three small members at work in `root`."""
+    """Run `make ensemble` for three small members in `root`."""
     changes = f"{SETTINGS} training.epochs={EPOCHS}"
     arguments = ["--recipe", "mlp_50", "--set", changes, "--source", str(data), "--seed", str(seed)]
     with command(root, "ensemble", *arguments, "--executor", executor, **variables) as running:
@@ -49,7 +48,7 @@ def ensemble(
 
 @pytest.fixture(scope="module")
 def serial(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run whose members were trained one after another, undisturbed."""
+    """The folder of an undisturbed run whose members were trained one after another."""
     root = tmp_path_factory.mktemp("serial")
     with ensemble(root, small_digits, "serial") as running:
         running.finish()
@@ -57,7 +56,7 @@ def serial(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_do_not_disturb_each_other(
+def test_two_runs_at_the_same_time_do_not_disturb_each_other(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
     with (
@@ -71,32 +70,25 @@ def test_two_runs_at_once_do_not_disturb_each_other(
     assert differences(serial, tmp_path) == []
 
 
-def lives(process: int) -> bool:
-    """Return whether a process runs. Zombies do not count."""
+def has_ended(process: int) -> bool:
+    """Return whether a process has ended. Nobody may have collected its exit code yet."""
     try:
-        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+        return bool(psutil.Process(process).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return False
+        return True
 
 
-def await_that(holds: Callable[[], object], otherwise: str) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
-
-
-def await_death(process: int) -> None:
-    await_that(lambda: not lives(process), f"process {process} still runs")
+def wait_for_end(process: int) -> None:
+    wait_until(lambda: has_ended(process), f"process {process} still runs")
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_its_member_no_finished_epoch_and_the_others_nothing(
+def test_a_killed_worker_costs_no_finished_epoch_and_leaves_other_members_alone(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
     with ensemble(tmp_path / "killed", small_digits, "processes") as running:
-        running.until(r"member 1/3  epoch  3/")
-        (victim,) = [one for one in running.record()["members"] if one["index"] == 0]
+        running.read_until(r"member 1/3  epoch  3/")
+        victim = running.record()["members"][0]
         assert victim["process"] != running.process.pid
         os.kill(victim["process"], signal.SIGKILL)
         printed = running.finish()
@@ -104,89 +96,91 @@ def test_a_killed_worker_costs_its_member_no_finished_epoch_and_the_others_nothi
     assert "member 1/3: trying again\n" in printed
     assert re.search(r"member 1/3, fold 1 of 3: continuing after epoch [3-8]\n", printed)
     assert printed.count("continuing after epoch") == 1
-    assert [one["status"] for one in running.record()["members"]] == ["done"] * 3
+    assert [member["status"] for member in running.record()["members"]] == ["done"] * 3
     assert differences(serial, running.root) == []
 
 
-def test_a_worker_that_raises_says_so_and_one_that_died_idle_is_replaced(
+def test_an_error_in_a_worker_is_reported_and_a_dead_idle_worker_is_replaced(
     labelled: Digits, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "images.npy", labelled.images)
     np.save(tmp_path / "labels.npy", labelled.labels)
     split = hold_out(labelled.labels, 0.25, 0, "d" * 64)
-    beyond = replace(split, train_rows=np.array([10**6]))
+    impossible = replace(split, train_rows=np.array([10**6]))
     settings = load("mlp_50", "training.epochs=1 training.precision=float32")
     task = Task(settings, Member(index=0, seed=0), split, threads=1)
     slot = processes.WorkerSlot(tmp_path, {})
     try:
-        slot.start(replace(task, split=beyond))
+        slot.start(replace(task, split=impossible))
         failed = slot.receive()
         assert isinstance(failed, Failed)
         assert failed.reason.startswith("IndexError: index 1000000 is out of bounds")
         assert "Traceback" in failed.trace
         (worker,) = slot.pool._processes
         os.kill(worker, signal.SIGKILL)
-        await_death(worker)
-        await_that(lambda: slot.pool._flags.broken, "loky did not notice the death")
+        wait_for_end(worker)
+        wait_until(lambda: slot.pool._flags.broken, "loky did not notice that the process died")
         slot.start(task)
-        told = [slot.receive()]
+        events = [slot.receive()]
         while slot.task:
-            told.append(slot.receive())
-        assert [type(one) for one in told if not isinstance(one, StepEnded)] == [
-            *[Began, EpochEnded, Finished]
-        ]
+            events.append(slot.receive())
+        kinds = [type(event) for event in events if not isinstance(event, StepEnded)]
+        assert kinds == [Began, EpochEnded, Finished]
     finally:
         slot.close()
 
 
 @pytest.mark.slow
-def test_workers_die_with_the_process_that_holds_the_run(
+def test_workers_end_with_the_process_that_holds_the_run(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "killed"
     with ensemble(root, small_digits, "processes") as running:
-        running.until(r"member \d/3  epoch  2/")
-        workers = [one["process"] for one in running.record()["members"] if one["process"]]
+        running.read_until(r"member \d/3  epoch  2/")
+        members = running.record()["members"]
+        workers = [member["process"] for member in members if member["process"]]
         assert workers
         running.process.kill()
         running.process.wait()
         for worker in workers:
-            await_death(worker)
+            wait_for_end(worker)
     (run,) = RunStore(root / "runs").all()
     assert run.state() == "interrupted"
-    assert {one.status for one in run.members()} <= {"interrupted", "pending", "done"}
+    assert {member.status for member in run.members()} <= {"interrupted", "pending", "done"}
     with ensemble(root, small_digits, "processes") as again:
         assert "continuing after epoch" in again.finish()
     assert differences(serial, root) == []
 
 
-def test_ctrl_c_ends_driver_and_workers_and_loses_no_epoch(
+def test_ctrl_c_ends_all_processes_and_loses_no_finished_epoch(
     small_digits: Path, tmp_path: Path
 ) -> None:
     with ensemble(tmp_path, small_digits, "processes") as running:
-        running.until(r"member \d/3  epoch  2/")
-        workers = [one["process"] for one in running.record()["members"] if one["process"]]
-        os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        running.read_until(r"member \d/3  epoch  2/")
+        members = running.record()["members"]
+        workers = [member["process"] for member in members if member["process"]]
+        assert workers
+        os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
         running.process.wait(timeout=30)
         for worker in workers:
-            await_death(worker)
+            wait_for_end(worker)
         assert running.errors().splitlines()[-1] == "interrupted"
     assert running.process.returncode == 130
     record = running.record()
     assert record["status"] == "interrupted"
-    assert "running" not in {one["status"] for one in record["members"]}
+    assert "running" not in {member["status"] for member in record["members"]}
     with ensemble(tmp_path, small_digits, "processes") as again:
         printed = again.finish()
-    begun = [one for one in record["members"] if 0 < one["epochs"] < EPOCHS]
-    assert begun
-    for one in begun:
-        told = f"member {one['index'] + 1}/3, fold {one['fold'] + 1} of 3: continuing after epoch"
-        assert f"{told} {one['epochs']}\n" in printed
+    unfinished = [member for member in record["members"] if 0 < member["epochs"] < EPOCHS]
+    assert unfinished
+    for member in unfinished:
+        name = f"member {member['index'] + 1}/3, fold {member['fold'] + 1} of 3"
+        assert f"{name}: continuing after epoch {member['epochs']}\n" in printed
 
 
 @contextmanager
 def ray_cluster(home: Path) -> Iterator[subprocess.Popen[str]]:
-    """A cluster that lets in who has the token, which lies in the folder `home`."""
+    """Run a cluster that requires the token in the folder `home`."""
     token = home / ".ray" / "auth_token"
     token.parent.mkdir(parents=True)
     token.write_text(secrets.token_hex(32))
@@ -206,7 +200,7 @@ def ray_cluster(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.slow
-def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
+def test_a_ray_machine_that_dies_costs_no_finished_epoch(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
     root, home = tmp_path / "ray", tmp_path / "home"
@@ -214,13 +208,13 @@ def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
         assert cluster.stdin
         assert cluster.stdout
         address = cluster.stdout.readline().split()[1]
-        reach = {"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-        without = str(tmp_path / "nobody")
-        with ensemble(tmp_path, small_digits, "ray", 0, HOME=without, **reach) as refused:
+        variables = {"RAY_ADDRESS": address, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        no_token = str(tmp_path / "empty")
+        with ensemble(tmp_path, small_digits, "ray", 0, HOME=no_token, **variables) as refused:
             refused.process.wait(timeout=120)
             assert "where no Ray cluster can be used" in refused.errors()
-        with ensemble(root, small_digits, "ray", 0, HOME=str(home), **reach) as running:
-            line = running.until(r"member \d/3  epoch  3/")
+        with ensemble(root, small_digits, "ray", 0, HOME=str(home), **variables) as running:
+            line = running.read_until(r"member \d/3  epoch  3/")
             index = int(line.split("/")[0].removeprefix("member ")) - 1
             victim = running.record()["members"][index]
             cluster.stdin.write(f"{victim['process']}\n")
@@ -229,52 +223,53 @@ def test_a_machine_of_a_ray_cluster_that_dies_costs_no_finished_epoch(
         assert cluster.stdout.readline() == "killed\n"
     assert f"member {index + 1}/3 failed: the member's Ray task was lost" in printed
     assert f"member {index + 1}/3: trying again" in printed
-    assert [one["status"] for one in running.record()["members"]] == ["done"] * 3
+    assert [member["status"] for member in running.record()["members"]] == ["done"] * 3
     assert differences(serial, root) == []
 
 
 @pytest.mark.slow
-def test_ray_on_this_machine_holds_the_numbers_of_serial(
+def test_ray_on_this_machine_gives_the_numbers_of_serial(
     serial: Path, small_digits: Path, tmp_path: Path
 ) -> None:
     with ensemble(tmp_path, small_digits, "ray", RAY_ADDRESS="") as running:
         running.finish()
-        workers = {one["process"] for one in running.record()["members"]}
+        workers = {member["process"] for member in running.record()["members"]}
     assert running.process.pid not in workers
     assert differences(serial, tmp_path) == []
     for worker in workers:
-        await_death(worker)
+        wait_for_end(worker)
 
 
-def test_an_address_without_a_ray_cluster_is_named(small_digits: Path, tmp_path: Path) -> None:
+def test_an_address_without_a_ray_cluster_is_reported(small_digits: Path, tmp_path: Path) -> None:
     with ensemble(tmp_path, small_digits, "ray", RAY_ADDRESS="127.0.0.1:9") as running:
         running.process.wait()
-        (line,) = [one for one in running.errors().splitlines() if one.startswith("error: ")]
+        errors = running.errors().splitlines()
+        (line,) = [line for line in errors if line.startswith("error: ")]
     assert running.process.returncode == 1
     assert "RAY_ADDRESS is '127.0.0.1:9', where no Ray cluster can be used" in line
 
 
-def test_an_unknown_executor_is_named() -> None:
+def test_an_unknown_executor_is_reported() -> None:
     with pytest.raises(PipelineError, match="EXECUTOR is 'gpu'; use one of auto, serial, proc"):
         Request(executor="gpu")
 
 
-def test_ray_that_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ray_is_reported_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "find_spec", lambda name: None)
     with pytest.raises(PipelineError, match="Ray is not installed; make setup EXECUTOR=ray"):
         queue.find_executor("ray")
 
 
-def test_a_machine_with_other_libraries_is_named() -> None:
-    wanted = {**provenance.versions(), "tensorflow": "1.0"}
+def test_a_machine_with_other_library_versions_is_reported() -> None:
+    required = {**provenance.versions(), "tensorflow": "1.0"}
     with pytest.raises(PipelineError, match=r"tensorflow 2[0-9.]+, where the run has 1\.0;"):
-        ray.check_versions(wanted)
+        ray.check_versions(required)
 
 
 @pytest.mark.parametrize(
     ("executor", "changes", "cores", "gpus", "expected"),
     [
-        # One member has the whole machine, several share its cores.
+        # One member has the whole machine. Several share its cores.
         ("auto", "", 8, 0, Arrangement("serial", 1, None, 0)),
         ("auto", "members.folds=5", 1, 0, Arrangement("serial", 1, None, 0)),
         ("auto", "members.folds=5", 2, 0, Arrangement("processes", 2, 1, 0)),
@@ -283,13 +278,13 @@ def test_a_machine_with_other_libraries_is_named() -> None:
         ("auto", "members.folds=5 members.cpus=4", 8, 0, Arrangement("processes", 2, 4, 0)),
         ("processes", "", 2, 0, Arrangement("processes", 1, 2, 0)),
         ("serial", "members.folds=5", 8, 0, Arrangement("serial", 1, None, 0)),
-        # Several GPUs train a member each, or more where they share one; a single one is no reason
-        # for another process.
+        # Each GPU trains one member, or several that share it. A single GPU that is not shared
+        # needs no other process.
         ("auto", "members.folds=5", 16, 1, Arrangement("serial", 1, None, 1)),
         ("auto", "members.folds=5", 16, 4, Arrangement("processes", 4, 4, 1)),
         ("auto", "members.folds=5 members.gpus=0.5", 16, 1, Arrangement("processes", 2, 8, 0.5)),
         ("auto", "members.folds=5 members.gpus=0", 16, 4, Arrangement("processes", 5, 3, 0)),
-        # Numbers that can be repeated need a number of threads that is known.
+        # Deterministic training needs a fixed number of threads.
         ("auto", "training.deterministic=true", 8, 0, Arrangement("serial", 1, 1, 0)),
         ("ray", "members.folds=5", 2, 0, Arrangement("ray", 5, 1, None)),
         ("ray", "members.cpus=4 members.gpus=0.5", 2, 0, Arrangement("ray", 1, 4, 0.5)),
@@ -301,7 +296,7 @@ def test_members_share_the_machine(
     assert arrange(executor, load("bn_cnn", changes), cores, gpus) == expected
 
 
-def test_each_worker_sees_one_gpu_and_none_is_idle() -> None:
+def test_each_worker_sees_one_gpu_and_every_gpu_is_used() -> None:
     assert [processes.gpu_of(slot, 3, {}) for slot in range(3)] == ["0", "1", "2"]
     assert [processes.gpu_of(slot, 2, {}) for slot in range(4)] == ["0", "1", "0", "1"]
     visible = {"CUDA_VISIBLE_DEVICES": "2, 5"}

@@ -1,1 +1,1 @@
-"""`make bench`: the pipeline against its reference peers, interleaved, on the same rows."""
+"""`make bench`: the pipeline and its reference peers, measured in turn on the same rows."""

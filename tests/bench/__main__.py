@@ -1,6 +1,7 @@
-"""Run the benchmarks, print the ratios and write them to runs/bench/<time>.json.
+"""Runs the benchmarks, prints the ratios, and writes them to runs/bench/<time>.json.
 
-`python -m tests.bench` runs all; names after it, as in BENCHMARKS, choose some.
+`python -m tests.bench` runs all benchmarks, `python -m tests.bench <name> ...` those of these names
+in BENCHMARKS.
 """
 
 import json
@@ -38,19 +39,19 @@ from tests.bench.throughput import FLOAT32 as TRAINED_IN_FLOAT32
 from tests.bench.timing import Rate, Result, interleave, rate_of
 
 STEPS = 100
-"""Batches a repeat; 6,400 images are some seconds of training."""
+"""Batches per repeat: 6,400 images, which take some seconds of training."""
 
 WARPS = 20 * STEPS
-"""Batches a repeat for the `warp` engine alone, some tenths of a second."""
+"""Batches per repeat for the `warp` engine alone, which take some tenths of a second."""
 
 BUFFERED = 16
-"""More batches than tf.data holds ready; they were warped before the clock starts."""
+"""Batches to take before the clock starts: more than tf.data has ready by then."""
 
 FLOAT32, BFLOAT16 = (f"{name} matrix product, GFLOP/s" for name in ("float32", "bfloat16"))
 
 
 def digits() -> tuple[Digits, NDArray[np.float32]]:
-    """Return the first 6,400 rows of MNIST, as they are and scaled as the notebook does it."""
+    """Return the first 6,400 rows of MNIST, and their images scaled as the notebook does it."""
     images, labels = mnist.read(MNIST_FOLDER)
     count = STEPS * notebook.BATCH
     rows = Digits(images=images[:count].reshape(-1, 28, 28, 1), labels=labels[:count])
@@ -58,19 +59,19 @@ def digits() -> tuple[Digits, NDArray[np.float32]]:
 
 
 def machine() -> Result:
-    """What the machine can do at most, in units of 10^9 a second."""
+    """Measure the highest rates of this machine, in units of 10^9 per second."""
     sides = {
         FLOAT32: lambda: ceiling.arithmetic("float32") / 1e9,
         BFLOAT16: lambda: ceiling.arithmetic("bfloat16") / 1e9,
         "copy in memory, one core, GB/s": lambda: ceiling.memory() / 1e9,
     }
-    return interleave("this machine's ceiling", "", sides, repeats=5, peers={})
+    return interleave("highest rates of this machine", "", sides, repeats=5, peers={})
 
 
 def augmentation() -> Result:
-    """Batches of warped images: ImageDataGenerator.flow against the `warp` engine in tf.data."""
+    """Measure batches of warped images: ImageDataGenerator.flow against `warp` in tf.data."""
     rows, scaled = digits()
-    batches = iter(notebook.flow(scaled, rows.labels))
+    generated = iter(notebook.flow(scaled, rows.labels))
     endless = recipe.load("bn_cnn", "training.epochs=1000")
     warped = iter(batches.training_dataset(endless, rows, member=0))
 
@@ -84,7 +85,7 @@ def augmentation() -> Result:
 
     sides = {
         "ImageDataGenerator.flow, one thread": rate_of(
-            partial(take, batches, STEPS), STEPS * notebook.BATCH
+            partial(take, generated, STEPS), STEPS * notebook.BATCH
         ),
         f"warp, {batches.WARP_THREADS} threads": ours,
     }
@@ -92,7 +93,7 @@ def augmentation() -> Result:
 
 
 def training_step() -> Result:
-    """Training the default network in one process: the notebook's `fit` against ours."""
+    """Measure training of the default network in one process: the notebook's `fit` and ours."""
     rows, scaled = digits()
     plain = notebook.compiled_network()
 
@@ -101,11 +102,11 @@ def training_step() -> Result:
 
     images = STEPS * notebook.BATCH
     sides: dict[str, Rate] = {"the notebook's loop in plain Keras": rate_of(peer, images)}
-    for asked in ("float32", "auto"):
-        settings = recipe.load("bn_cnn", f"training.precision={asked}")
-        found = hardware.prepare(settings.training)
-        precision = found.precision
-        network = fast_layers.accelerate(networks.build("bn_cnn"), precision, on_cpu=not found.gpus)
+    for setting in ("float32", "auto"):
+        settings = recipe.load("bn_cnn", f"training.precision={setting}")
+        device = hardware.prepare(settings.training)
+        precision, on_cpu = device.precision, not device.gpus
+        network = fast_layers.accelerate(networks.build("bn_cnn"), precision, on_cpu=on_cpu)
         objective.compile_network(network, settings.training, 1e-3, xla=False)
         sides[f"ours, {precision}"] = rate_of(partial(_train, network, settings, rows), images)
     claim = "training step of bn_cnn in one process, all cores"
@@ -118,23 +119,27 @@ def _train(network: keras.Model, settings: recipe.Recipe, rows: Digits) -> None:
 
 
 def share_of_ceiling(machine: Result, throughput: Result) -> str:
-    """Say what share of the machine's arithmetic the training of the default network reaches.
+    """Return what share of the machine's arithmetic rate training of the default network reaches.
 
-    The share is of the medians, and beside it of the machine's fastest and slowest repeat.
+    The share is that of the medians. In brackets are the shares of the machine's fastest and
+    slowest repeat.
     """
     automatic = hardware.prepare(recipe.load("bn_cnn").training).precision
     ceilings = {
         TRAINED_IN_FLOAT32: FLOAT32,
         AUTOMATIC: FLOAT32 if automatic == "float32" else BFLOAT16,
     }
-    lines = ["share of the matrix product's rate that training bn_cnn reaches, medians"]
+    lines = [
+        "training of bn_cnn as a share of the matrix product's rate: medians, and the range over "
+        "the repeats of the product"
+    ]
     for side, ceiling_side in ceilings.items():
         reached = statistics.median(throughput.values[side]) * ceiling.FLOPS_PER_IMAGE / 1e9
         rates = machine.values[ceiling_side]
         highest = statistics.median(rates)
-        told = f"{reached:,.0f} of {highest:,.0f} GFLOP/s: {reached / highest:.0%}"
-        told += f" ({reached / max(rates):.0%} to {reached / min(rates):.0%})"
-        lines.append(f"  {side:<46}{told:>30}")
+        share = f"{reached:,.0f} of {highest:,.0f} GFLOP/s: {reached / highest:.0%}"
+        share += f" ({reached / max(rates):.0%} to {reached / min(rates):.0%})"
+        lines.append(f"  {side:<46}{share:>30}")
     return "\n".join(lines)
 
 
@@ -151,11 +156,12 @@ BENCHMARKS: dict[str, Callable[[], Result | str]] = {
 
 
 def main(names: list[str]) -> None:
-    """Run the named benchmarks, or all; what is measured is written after each."""
+    """Run the named benchmarks, or all. Write the results after each."""
     unknown = set(names) - BENCHMARKS.keys()
     if unknown:
         raise SystemExit(
-            f"error: BENCH names {', '.join(sorted(unknown))}; use {', '.join(BENCHMARKS)}"
+            f"error: BENCH is {' '.join(names)!r}, where {', '.join(sorted(unknown))} is unknown; "
+            f"use {', '.join(BENCHMARKS)}"
         )
     path = Path("runs/bench") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     results: dict[str, Result | str] = {}
@@ -168,7 +174,7 @@ def main(names: list[str]) -> None:
         results["share"] = share_of_ceiling(machine, throughput)
         print(results["share"])
         _write(path, results)
-    print(f"written to {path}")
+    print(f"wrote {path}")
 
 
 def _write(path: Path, results: dict[str, Result | str]) -> None:

@@ -1,4 +1,4 @@
-"""What this machine can do at most: arithmetic and memory, each measured by one large operation."""
+"""The highest rates that this machine reaches in arithmetic and in memory, one operation each."""
 
 import time
 
@@ -6,17 +6,17 @@ import numpy as np
 import tensorflow as tf
 
 SIDE = 3072
-"""Rows of the square matrices: 58 GFLOP a product, some tenths of a second."""
+"""Rows and columns of the matrices: 58 GFLOP per product, which takes some tenths of a second."""
 
 COPY_BYTES = 1 << 29
-"""Far more than any cache holds."""
+"""Far more than a cache holds."""
 
 FLOPS_PER_IMAGE = 157e6
 """The default network's, forward and backward: 26.2 million multiply-adds times 2 times 3."""
 
 
 def arithmetic(dtype: str) -> float:
-    """Return the floating-point operations a second of a matrix product in TensorFlow."""
+    """Return the floating-point operations per second of one matrix product in TensorFlow."""
     generator = np.random.default_rng(0)
     left, right = (
         tf.cast(tf.constant(generator.random((SIDE, SIDE), np.float32)), dtype) for _ in range(2)
@@ -27,7 +27,7 @@ def arithmetic(dtype: str) -> float:
 
 
 def memory() -> float:
-    """Return the bytes a second that a copy in memory reads and writes, on one core."""
+    """Return the bytes per second that a copy in memory reads and writes, on one core."""
     source = np.ones(COPY_BYTES, np.uint8)
     target = np.empty_like(source)
     np.copyto(target, source)

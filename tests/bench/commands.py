@@ -1,4 +1,4 @@
-"""Whole commands, ours and the peers', each in a process and a folder of its own."""
+"""Runs whole commands, ours and the peers', each in its own process and folder."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from pipeline.data import mnist
 from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS
 from tests.commands import REPOSITORY
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 THREADS = (
     "TF_NUM_INTRAOP_THREADS",
@@ -25,30 +25,26 @@ THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
 )
-"""What sets the number of threads of TensorFlow and of the libraries below it and NumPy."""
+"""The variables that set the number of threads of TensorFlow, NumPy and their libraries."""
 
 
-def write_digits(folder: Path, rows: int) -> None:
-    """Write the first digits of MNIST as the competition's two files; the 100 next are test.csv."""
+def write_digits(folder: Path, rows: int, test_rows: int = 100) -> None:
+    """Write the first `rows` digits of MNIST as train.csv and the next `test_rows` as test.csv."""
     images, labels = mnist.read(MNIST_FOLDER)
-    table = np.column_stack([labels, images.reshape(len(images), -1)])
-    write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:rows])
-    write_table(folder / "test.csv", list(TEST_COLUMNS), table[rows : rows + 100, 1:])
+    table = np.column_stack([labels[:rows], images[:rows]])
+    write_table(folder / "train.csv", list(TRAIN_COLUMNS), table)
+    write_table(folder / "test.csv", list(TEST_COLUMNS), images[rows : rows + test_rows])
 
 
-def train_in_a_new_folder(
-    recipe: str,
-    settings: str,
-    digits: Path,
-    executor: str,
-    look: Callable[[Path], Found],
-) -> Found:
-    """Train as `make train` does: every start counts. Return what `look` finds in the folder."""
+def train_in_new_folder(
+    recipe: str, settings: str, digits: Path, executor: str, read: Callable[[Path], Value]
+) -> Value:
+    """Train as `make train` does, in a temporary folder. Return what `read` returns for it."""
     with TemporaryDirectory() as name:
         command = [sys.executable, "-m", "pipeline", "train", "--recipe", recipe]
         command += ["--set", settings, "--source", str(digits), "--executor", executor]
         _run(command, Path(name), {"PYTHONPATH": str(REPOSITORY), "RAY_ADDRESS": ""})
-        return look(Path(name))
+        return read(Path(name))
 
 
 def train_peer(
@@ -60,10 +56,9 @@ def train_peer(
     threads: int | None = None,
     autotuner: bool = True,
 ) -> None:
-    """Train a reference peer (peer.py) in a process of its own.
+    """Train a reference peer (peer.py) in its own process, with or without tf.data's autotuner.
 
-    `epochs` and `threads` are by default the peer's own and TensorFlow's: all cores. Without
-    `autotuner`, tf.data's is off.
+    By default it trains the peer's own number of epochs, on all cores.
     """
     module = f"tests.bench.{'peer' if autotuner else 'without_autotuner'}"
     command = [sys.executable, "-m", module, peer, "--digits", str(digits)]
@@ -75,22 +70,24 @@ def train_peer(
 
 
 def images_per_second(folder: Path, rows: int) -> float:
-    """Return the rate of all history.csv files below `folder`, trained at the same time.
+    """Return the rate at which the trainings below `folder` ran together, on `rows` rows each.
 
-    The first epoch of each, in which TensorFlow prepares itself, does not count. The time is from
-    the first start of a second epoch to the last end of a last one, when its file was written.
+    Every history.csv is one training, which ended when that file was written. Its first epoch, in
+    which TensorFlow builds its graphs, does not count. The time is from the earliest start of a
+    second epoch to the latest end of a last one.
     """
-    times = {path: pd.read_csv(path)["seconds"][1:] for path in folder.rglob("history.csv")}
-    ends = [path.stat().st_mtime for path in times]
-    starts = [end - float(one.sum()) for end, one in zip(ends, times.values(), strict=True)]
-    return rows * sum(map(len, times.values())) / (max(ends) - min(starts))
+    seconds = {path: pd.read_csv(path)["seconds"][1:] for path in folder.rglob("history.csv")}
+    ends = {path: path.stat().st_mtime for path in seconds}
+    starts = [ends[path] - float(epochs.sum()) for path, epochs in seconds.items()]
+    images = rows * sum(map(len, seconds.values()))
+    return images / (max(ends.values()) - min(starts))
 
 
 def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
-    """Run a command; what it says goes to stderr if it fails."""
+    """Run a command. If it fails, print its output on stderr and exit."""
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True
     )
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
-        raise SystemExit(f"error: {' '.join(command)} ended with {done.returncode}")
+        raise SystemExit(f"error: {' '.join(command)} ended with exit code {done.returncode}")

@@ -1,7 +1,6 @@
-"""What training costs: time and memory against rows and members, and a long stream of warps."""
+"""What training costs: time and memory by rows, by members, and of a long stream of warps."""
 
 import gc
-import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +12,8 @@ from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
 from pipeline.data.digits import Digits
 from pipeline.training import batches
-from tests.bench.commands import train_in_a_new_folder, write_digits
-from tests.bench.memory import held, watched
+from tests.bench.commands import train_in_new_folder, write_digits
+from tests.bench.memory import peak_memory, used_memory
 
 ROWS = (10_000, 20_000, 30_000, 42_000)
 MEMBERS = (1, 2, 4, 8)
@@ -23,52 +22,54 @@ STREAMED = 1_000_000
 
 def costs() -> str:
     """Measure all three, and return them as tables."""
-    return "\n".join([_against_rows(), _against_members(), _stream()])
+    return "\n".join([_by_rows(), _by_members(), _stream()])
 
 
-def _against_rows() -> str:
+def _by_rows() -> str:
     lines = ["fast, 3 epochs, one process: seconds of the last epoch, peak memory"]
     for rows in ROWS:
-        with TemporaryDirectory() as name, watched() as peak:
+        with TemporaryDirectory() as name, peak_memory() as peak:
             digits = Path(name)
             write_digits(digits, rows)
             settings = "training.epochs=3"
-            seconds = train_in_a_new_folder("fast", settings, digits, "serial", _last_epoch)
+            seconds = train_in_new_folder("fast", settings, digits, "serial", _last_epoch)
         lines.append(f"  {rows:>9,} rows{seconds:>10.1f} s{peak.bytes / 1e9:>8.2f} GB")
     return "\n".join(lines)
 
 
-def _against_members() -> str:
+def _by_members() -> str:
     lines = ["quick, 2 epochs of 8,500 rows, two processes: seconds from start to end, peak memory"]
     with TemporaryDirectory() as name:
         digits = Path(name)
         write_digits(digits, 10_000)
-        for members in MEMBERS:
-            settings = f"training.epochs=2 members.seeds={members}"
+        for count in MEMBERS:
+            settings = f"training.epochs=2 members.seeds={count}"
             started = time.perf_counter()
-            with watched() as peak:
-                train_in_a_new_folder("quick", settings, digits, "processes", Path)
+            with peak_memory() as peak:
+                train_in_new_folder("quick", settings, digits, "processes", Path)
             seconds = time.perf_counter() - started
-            lines.append(f"  {members:>6} members{seconds:>10.1f} s{peak.bytes / 1e9:>8.2f} GB")
+            noun = "member" if count == 1 else "members"
+            lines.append(f"  {count:>6} {noun:<7}{seconds:>10.1f} s{peak.bytes / 1e9:>8.2f} GB")
     return "\n".join(lines)
 
 
 def _stream() -> str:
-    """Draw and warp a million rows, as an endless training would: memory must stay flat."""
+    """Sample and warp a million rows, as an endless training would. Memory must not grow."""
     images, labels = mnist.read(MNIST_FOLDER)
     rows = Digits(images[:42_000].reshape(-1, 28, 28, 1), labels[:42_000])
     epochs = STREAMED // len(rows.labels) + 1
     settings = recipe.load("bn_cnn", f"training.epochs={epochs} training.batch_size=250")
-    marks, seen = [], 0
+    samples, warped = [], 0
     started = time.perf_counter()
     for _, batch in batches.training_dataset(settings, rows, member=0):
-        seen += len(batch)
-        if seen % (STREAMED // 4) == 0:
+        warped += len(batch)
+        if warped % (STREAMED // 4) == 0:
             gc.collect()
-            marks.append(f"{held(os.getpid()) / 1e9:.2f} GB")
+            samples.append(f"{used_memory() / 1e9:.2f} GB")
     seconds = time.perf_counter() - started
-    return f"{STREAMED:,} warped rows streamed in {seconds:.0f} s; memory at each quarter: " + (
-        ", ".join(marks)
+    return (
+        f"{STREAMED:,} warped rows streamed in {seconds:.0f} s; memory after each quarter: "
+        f"{', '.join(samples)}"
     )
 
 

@@ -1,10 +1,10 @@
 """Cost curves: validation accuracy against minutes of training, as a picture and as a table.
 
 `python -m tests.bench.curves notebook fast quick=runs/<id> --digits data/practice --runs runs/<id>`
-draws what tests.bench.race has trained, or every history.csv in a folder (a run's, or a peer's from
-tests.bench.peer), the trainings of a side as lines of one colour. Each of --runs is a point: the
-wall time of all its members' training and the accuracy of its ensemble; with folds it is validated
-on all labelled rows. The table has medians of a side's trainings.
+draws the trainings of tests.bench.race, or every history.csv in a folder, which is a run's or a
+peer's from tests.bench.peer. The trainings of a side are lines of one colour. Each run of --runs is
+a point: the wall time of all its members' training, and the accuracy of its ensemble, with folds on
+all labelled rows. The table has the medians of a side's trainings.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from pipeline.runs import Run, RunStore
 from tests.bench.race import results, seconds_to
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's, which colour-blind people can tell apart."""
+"""The palette of Okabe and Ito, whose colours colour-blind people can tell apart."""
 
 LEAST_ERROR = 1e-3
 
 MILESTONES = (0.98, 0.99, 0.993, 0.995)
-"""The validation accuracies whose minutes the table gives."""
+"""The validation accuracies for which the table has the minutes."""
 
 
 def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
@@ -55,19 +55,20 @@ def draw(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> Figure:
 
 
 def _histories(side: str, folder: str, digits: Path) -> list[pd.DataFrame]:
+    """Return the histories in `folder`, or those of the race where `folder` is empty."""
     if folder:
         paths = sorted(Path(folder).rglob("history.csv"))
         missing = f"{folder} holds no history.csv"
     else:
         paths = sorted(results(side, digits).glob("*.csv"))
-        missing = f"{side} was not trained yet; run tests.bench.race {side} first"
+        missing = f"{side} has not been trained; run python -m tests.bench.race {side} first"
     if not paths:
         raise SystemExit(f"error: {missing}")
     return [pd.read_csv(path) for path in paths]
 
 
 def _point(axes: Axes, run: Run) -> None:
-    minutes, accuracy = _end(run)
+    minutes, accuracy = _cost(run)
     axes.plot(minutes, 1 - accuracy, "k*", markersize=12, label=_name(run))
 
 
@@ -75,20 +76,20 @@ def _name(run: Run) -> str:
     return f"{run.record.recipe_name}, all members"
 
 
-def _end(run: Run) -> tuple[float, float]:
+def _cost(run: Run) -> tuple[float, float]:
     """Return the minutes of a run's training and its ensemble's validation accuracy."""
     scores = run.record.scores
     if scores is None:
-        raise SystemExit(f"error: {run.id} has no scores yet; make ensemble RUN={run.id}")
+        raise SystemExit(f"error: run {run.id} has no scores; make ensemble RUN={run.id} adds them")
     return run.record.timings["training_seconds"] / 60, scores.validation_accuracy
 
 
 def table(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> str:
     """Return, as Markdown, the median minutes to each milestone and to the end of training.
 
-    The accuracies are medians of the best and last epochs of a side's trainings. A median is a dash
-    where half of them or more never reached the milestone. The runs come last, with the accuracy of
-    their ensembles.
+    The accuracies are medians of the best and of the last epochs of a side's trainings. A dash
+    means that at least half of them never reached the milestone. The runs come last, with the
+    accuracies of their ensembles.
     """
     ends = ["best epoch", "last", "minutes", "trainings"]
     header = ["", *(f"{milestone:.1%}" for milestone in MILESTONES), *ends]
@@ -105,7 +106,7 @@ def table(histories: dict[str, list[pd.DataFrame]], runs: list[Run]) -> str:
         figures = [f"{best:.5f}", f"{last:.5f}", f"{total:.1f}", str(len(seeds))]
         lines.append([side, *reached, *figures])
     for run in runs:
-        total, accuracy = _end(run)
+        total, accuracy = _cost(run)
         dashes = ["-"] * (len(MILESTONES) + 1)
         lines.append([_name(run), *dashes, f"{accuracy:.5f}", f"{total:.1f}", "1"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -120,12 +121,12 @@ def main() -> None:
     parser.add_argument("--digits", type=Path, required=True)
     parser.add_argument("--runs", nargs="*", type=Path, default=[], help="folders of runs")
     parser.add_argument("--output", type=Path, default=Path("tests/bench/cost_curves.png"))
-    asked = parser.parse_args()
-    sides = dict(side.partition("=")[::2] for side in asked.sides)
-    histories = {side: _histories(side, folder, asked.digits) for side, folder in sides.items()}
-    runs = [RunStore(folder.parent).find(folder.name) for folder in asked.runs]
-    draw(histories, runs).savefig(asked.output, dpi=120)
-    print(f"{table(histories, runs)}\nwrote {asked.output}")
+    arguments = parser.parse_args()
+    sides = dict(side.partition("=")[::2] for side in arguments.sides)
+    histories = {side: _histories(side, folder, arguments.digits) for side, folder in sides.items()}
+    runs = [RunStore(folder.parent).find(folder.name) for folder in arguments.runs]
+    draw(histories, runs).savefig(arguments.output, dpi=120)
+    print(f"{table(histories, runs)}\nwrote {arguments.output}")
 
 
 if __name__ == "__main__":

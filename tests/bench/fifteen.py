@@ -1,8 +1,8 @@
-"""The other reference peer: one of the 15 CNNs of the best documented Kaggle score without leaks.
+"""The other reference peer: one of the 15 CNNs with the best documented Kaggle score without leaks.
 
-Chris Deotte, "25 Million Images! [0.99757] MNIST" (Kaggle, 2018): seven convolutions, each with
-batch normalization after its ReLU, the same augmentation as the notebook's, 45 epochs, each net on
-nine tenths of the rows. His ensemble adds up the outputs of 15 of them.
+Chris Deotte, "25 Million Images! [0.99757] MNIST" (Kaggle, 2018). Seven convolutions, each with
+batch normalization after its ReLU, are trained for 45 epochs on nine tenths of the rows, with the
+notebook's augmentation. His ensemble is the sum of the outputs of 15 such networks.
 """
 
 import keras
@@ -16,7 +16,7 @@ HELD_OUT = 0.1
 
 
 def compiled_network() -> keras.Model:
-    """One net with its optimiser."""
+    """Return one network with its optimiser."""
     network = keras.Sequential(
         [
             keras.Input(INPUT_SHAPE),
@@ -39,7 +39,7 @@ def compiled_network() -> keras.Model:
 
 
 def callbacks() -> list[Callback]:
-    """The net's schedule."""
+    """Return the learning rate schedule."""
     return [LearningRateScheduler(lambda epoch, rate: 1e-3 * 0.95**epoch)]
 
 

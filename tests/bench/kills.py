@@ -1,8 +1,9 @@
-"""Kill -9 at random moments: does a run that is resumed end as one that was never stopped?
+"""Kills a run at random moments: does it end with the same numbers as one that was never stopped?
 
-`python -m tests.bench.kills --kills 20` trains one run undisturbed and the same run again and
-again interrupted, on the first 600 digits of MNIST, and compares every number of both. With
-`--executor processes` every second kill hits a worker, not the process that holds the run.
+`python -m tests.bench.kills --kills 20` trains one run undisturbed. It then trains the same run in
+other folders, kills it with SIGKILL (kill -9) and continues it until there are 20 kills, and
+compares all numbers. The data are 600 digits of MNIST. With `--executor processes` every second
+kill hits a worker in place of the process that holds the run.
 """
 
 import argparse
@@ -11,21 +12,18 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.competitions.practice.builder import write_table
-from pipeline.competitions.sources import MNIST_FOLDER
-from pipeline.data import mnist
-from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS
-from tests.commands import plain_environment
+from tests.bench.commands import write_digits
+from tests.commands import Command, command
 
 SETTINGS = (
     "training.epochs={epochs} training.batch_size=50 training.learning_rate=0.004 members.folds=2 "
@@ -35,12 +33,12 @@ SETTINGS = (
 )
 
 BEGUN = "continuing after|training on|predicting"
-"""What is printed when a member, or the prediction, begins."""
+"""Matches what is printed when a member, or the prediction, begins."""
 
 
 @dataclass
 class Subject:
-    """A folder in which the same run is trained, and what became of it."""
+    """A folder in which the run is trained. `ended` says whether it has come to its end."""
 
     root: Path
     data: Path
@@ -48,156 +46,140 @@ class Subject:
     executor: str = "serial"
     ended: bool = False
 
-    def start(self) -> subprocess.Popen[str]:
-        """Begin, or go on with, the run and its ensemble."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pipeline", "ensemble", "--recipe", "quick"]
-        command += ["--executor", self.executor]
-        return subprocess.Popen(
-            [*command, "--set", SETTINGS.format(epochs=self.epochs), "--source", str(self.data)],
-            cwd=self.root,
-            env=plain_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self) -> AbstractContextManager[Command]:
+        """Start the run and its ensemble, or continue them."""
+        settings = SETTINGS.format(epochs=self.epochs)
+        arguments = ["--recipe", "quick", "--set", settings, "--source", str(self.data)]
+        return command(self.root, "ensemble", *arguments, "--executor", self.executor)
 
     def finish(self) -> str:
-        """Train to the end and return what was printed. Raises RuntimeError if that fails."""
-        process = self.start()
-        printed, errors = process.communicate()
-        if process.returncode:
-            raise RuntimeError(errors)
-        return printed
+        """Train to the end and return what was printed. Raises AssertionError if that fails."""
+        with self.start() as running:
+            return running.finish()
+
+    def kill(
+        self, generator: random.Random, longest: float, worker: bool = False, after: str = BEGUN
+    ) -> str:
+        """Continue the run, and kill its process, or one of its workers, at a random moment.
+
+        The moment is at most `longest` seconds after a printed line that matches `after`. Returns
+        what was killed, or an empty text if the run ended before. A run whose worker was killed
+        continues to its end. Raises RuntimeError if run.json then names a lost checkpoint.
+        """
+        with self.start() as running:
+            process = running.process
+            assert process.stdout
+            for line in process.stdout:
+                if re.search(after, line):
+                    break
+            time.sleep(generator.uniform(0, longest))
+            victim = self._worker(generator, process.pid) if worker else process.pid
+            if victim and process.poll() is None:
+                os.kill(victim, signal.SIGKILL)
+            rest = process.stdout.read().splitlines()
+            self.ended = process.wait() == 0
+        self._check_record()
+        if not worker:
+            return "" if self.ended else f"the run's process, {self._moment(rest)}"
+        failures = [line for line in rest if "failed: the member's process ended" in line]
+        return f"the worker of {failures[0].split(' failed')[0]}" if failures else ""
+
+    def _worker(self, generator: random.Random, driver: int) -> int | None:
+        """Return the id of a process that trains a member, None if there is none."""
+        (path,) = self.root.glob("runs/*/run.json")
+        members = json.loads(path.read_text())["members"]
+        workers = [member["process"] for member in members if member["status"] == "running"]
+        return generator.choice(workers) if workers and driver not in workers else None
 
     def _check_record(self) -> None:
         """Raise RuntimeError if run.json names a checkpoint that is not there."""
         for path in self.root.glob("runs/*/run.json"):
             for member in json.loads(path.read_text())["members"]:
                 folder = path.parent / "members" / str(member["index"]) / "checkpoints"
-                lost = [
-                    one["file"]
-                    for one in member["checkpoints"]
-                    if not (folder / one["file"]).exists()
-                ]
+                files = [checkpoint["file"] for checkpoint in member["checkpoints"]]
+                lost = [file for file in files if not (folder / file).exists()]
                 if lost:
                     raise RuntimeError(f"{path} names {lost}, which are not in {folder}")
 
-    def kill(
-        self, chance: random.Random, longest: float, worker: bool = False, after: str = BEGUN
-    ) -> str:
-        """Go on with the run and kill its process, or a worker's, at a random moment.
-
-        That is at most `longest` seconds after a line that fits `after`. Returns what was killed,
-        empty if the run was over before. Where a worker was killed, the run goes on to its end.
-        """
-        with self.start() as process:
-            assert process.stdout
-            for line in process.stdout:
-                if re.search(after, line):
-                    break
-            time.sleep(chance.uniform(0, longest))
-            victim = self._worker(chance, process.pid) if worker else process.pid
-            if victim and process.poll() is None:
-                os.kill(victim, signal.SIGKILL)
-            rest = process.stdout.read().splitlines()
-        self.ended = process.returncode == 0
-        self._check_record()
-        if not worker:
-            return "" if self.ended else f"the run's process, {self._moment(rest)}"
-        failures = [line for line in rest if "failed: the member's process ended" in line]
-        return f"a worker: {failures[0].split(' failed')[0]}" if failures else ""
-
-    def _worker(self, chance: random.Random, driver: int) -> int | None:
-        """Return one of the processes that train members, None if there is none."""
-        (path,) = self.root.glob("runs/*/run.json")
-        members = json.loads(path.read_text())["members"]
-        running = [one["process"] for one in members if one["status"] == "running"]
-        return chance.choice(running) if running and driver not in running else None
-
     def _moment(self, rest: list[str]) -> str:
-        """Say what a process that was killed did: a write that it left, or what it said last."""
-        left = list(self.root.glob("runs/*/**/.*"))
-        if left:
-            return f"while it wrote {left[0].name.removeprefix('.').split('-')[0]}"
-        return f"after {rest[-1][:40]!r}" if rest else "before the first epoch's end"
+        """Return what the killed process did: the write it left unfinished, or its last line."""
+        unfinished = list(self.root.glob("runs/*/**/.*"))
+        if unfinished:
+            return f"while it wrote {unfinished[0].name.removeprefix('.').split('-')[0]}"
+        return f"after it printed {rest[-1][:40]!r}" if rest else "before the end of an epoch"
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """Name every file of two run folders that does not hold the very same numbers.
+def differences(first: Path, second: Path) -> list[str]:
+    """Return a line for every file of two run folders whose numbers are not exactly the same.
 
-    Of a history the seconds, and of a checkpoint the date in it, may differ.
+    Seconds in a history, and the date in a checkpoint, may differ.
     """
-    import keras
-
-    found = []
     names = {
         path.relative_to(root)
-        for root in (one, other)
+        for root in (first, second)
         for path in (root / "runs").rglob("*")
         if path.suffix in (".csv", ".npz", ".keras") and not path.name.startswith(".")
     }
+    lines = []
     for name in sorted(names):
-        if not ((one / name).exists() and (other / name).exists()):
-            found.append(f"{name} is there once")
-            continue
-        if name.suffix == ".csv":
-            tables = [pd.read_csv(root / name).drop(columns="seconds") for root in (one, other)]
-            same = tables[0].equals(tables[1])
-        elif name.suffix == ".npz":
-            arrays = [dict(np.load(root / name)) for root in (one, other)]
-            same = all(np.array_equal(arrays[0][key], arrays[1][key]) for key in arrays[0])
-        else:
-            weights = [
-                keras.saving.load_model(root / name, compile=False).get_weights()
-                for root in (one, other)
-            ]
-            same = all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
-        if not same:
-            found.append(f"{name} differs")
-    return found
+        if not ((first / name).exists() and (second / name).exists()):
+            lines.append(f"{name} is in one folder only")
+        elif not _equal(first / name, second / name):
+            lines.append(f"{name} differs")
+    return lines
 
 
-def write_digits(folder: Path) -> Path:
-    """Write 600 labelled digits and 200 others as a person's folder, and return it."""
-    folder.mkdir()
-    images, labels = mnist.read(MNIST_FOLDER)
-    table = np.column_stack([labels, images])
-    write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
-    write_table(folder / "test.csv", list(TEST_COLUMNS), images[600:800])
-    return folder
+def _equal(first: Path, second: Path) -> bool:
+    """Return whether two files of the same kind hold the same numbers."""
+    import keras
+
+    if first.suffix == ".csv":
+        one, other = (pd.read_csv(path).drop(columns="seconds") for path in (first, second))
+        return bool(one.equals(other))
+    if first.suffix == ".npz":
+        arrays, others = (dict(np.load(path)) for path in (first, second))
+    else:
+        arrays, others = (
+            dict(enumerate(keras.saving.load_model(path, compile=False).get_weights()))
+            for path in (first, second)
+        )
+    return arrays.keys() == others.keys() and all(
+        np.array_equal(array, others[key]) for key, array in arrays.items()
+    )
 
 
 def main() -> None:
-    """Kill as often as asked, in as many runs as that takes; exit 1 if one ends differently."""
+    """Kill as often as `--kills` says, in as many runs as that takes. Exit 1 if one differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--executor", choices=["serial", "processes"], default="serial")
-    asked = parser.parse_args()
-    chance = random.Random(asked.seed)
+    arguments = parser.parse_args()
+    generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
-        data = write_digits(Path(name) / "digits")
-        whole = Subject(Path(name) / "whole", data, asked.epochs)
+        data = Path(name) / "digits"
+        write_digits(data, rows=600, test_rows=200)
+        whole = Subject(Path(name) / "whole", data, arguments.epochs)
         started = time.monotonic()
         whole.finish()
         longest = (time.monotonic() - started) / 3
-        kills, runs, wrong = 0, 0, list[str]()
-        while kills < asked.kills:
-            killed = Subject(Path(name) / f"killed-{runs}", data, asked.epochs, asked.executor)
-            while kills < asked.kills and not killed.ended:
-                worker = asked.executor == "processes" and kills % 2 == 1
-                if told := killed.kill(chance, longest, worker):
+        kills, runs, lines = 0, 0, list[str]()
+        while kills < arguments.kills:
+            root = Path(name) / f"killed-{runs}"
+            killed = Subject(root, data, arguments.epochs, arguments.executor)
+            while kills < arguments.kills and not killed.ended:
+                worker = arguments.executor == "processes" and kills % 2 == 1
+                if victim := killed.kill(generator, longest, worker):
                     kills += 1
-                    print(f"kill {kills}: {told}", flush=True)
+                    print(f"kill {kills}: {victim}", flush=True)
             killed.finish()
             runs += 1
-            wrong += differences(whole.root, killed.root)
-    print(f"{kills} kills in {runs} runs: {len(wrong)} files differ")
-    for line in wrong:
+            lines += differences(whole.root, killed.root)
+    print(f"{kills} kills in {runs} runs: {len(lines)} files differ")
+    for line in lines:
         print(line)
-    sys.exit(bool(wrong))
+    sys.exit(bool(lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The memory that commands take, sampled while they run (on Linux)."""
+"""The memory that commands use, sampled while they run (Linux only)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,24 +8,25 @@ from threading import Event, Thread
 import psutil
 
 INTERVAL = 0.2
-"""Seconds between two looks."""
+"""Seconds between two samples."""
 
 
 @dataclass
 class Peak:
-    """The most memory, in bytes, that a process and all it started held at the same time."""
+    """The most memory, in bytes, that all watched processes used at the same time."""
 
     bytes: int = 0
 
 
 @contextmanager
-def watched() -> Iterator[Peak]:
+def peak_memory() -> Iterator[Peak]:
     """Sample the memory of all processes that this one starts, until the block ends."""
     peak, ended = Peak(), Event()
 
     def sample() -> None:
         while not ended.wait(INTERVAL):
-            peak.bytes = max(peak.bytes, sum(map(held, _descendants())))
+            children = psutil.Process().children(recursive=True)
+            peak.bytes = max(peak.bytes, sum(used_memory(child.pid) for child in children))
 
     thread = Thread(target=sample)
     thread.start()
@@ -36,13 +37,12 @@ def watched() -> Iterator[Peak]:
         thread.join()
 
 
-def held(process: int) -> int:
-    """Return a process's memory in bytes, with what it shares with others in proportion."""
+def used_memory(process: int | None = None) -> int:
+    """Return the bytes that a process uses, by default this one, and 0 if it has ended.
+
+    Memory that several processes share counts in proportion.
+    """
     try:
         return int(psutil.Process(process).memory_full_info().pss)
-    except psutil.Error:  # the process has ended
+    except psutil.Error:
         return 0
-
-
-def _descendants() -> list[int]:
-    return [child.pid for child in psutil.Process().children(recursive=True)]

@@ -1,7 +1,7 @@
 """Two ensembles on the hidden rows of one practice competition: accuracies and the paired test.
 
 `python -m tests.bench.paired runs/<id>/test.npz <peer's folder>/test.npz --digits data/practice`
-reports only: nothing of the pipeline is chosen by it.
+only reports. The pipeline chooses nothing by it.
 """
 
 import argparse
@@ -15,26 +15,26 @@ from pipeline.evaluation import scores
 
 
 def main() -> None:
-    """Print each one's accuracy with its interval, and McNemar's exact test between them."""
+    """Print the accuracy of each with its interval, and McNemar's exact test of the two."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs=2, type=Path, help="test.npz with `probabilities`")
     parser.add_argument("--digits", type=Path, required=True)
-    asked = parser.parse_args()
-    labels = pd.read_csv(asked.digits / HIDDEN_FILE)["Label"].to_numpy()
-    right = []
-    for path in asked.files:
+    arguments = parser.parse_args()
+    labels = pd.read_csv(arguments.digits / HIDDEN_FILE)["Label"].to_numpy()
+    correct = []
+    for path in arguments.files:
         with np.load(path) as stored:
             probabilities = stored["probabilities"]
         accuracy, interval = scores.accuracy_with_interval(labels, probabilities)
-        right.append(probabilities.argmax(axis=1) == labels)
+        correct.append(probabilities.argmax(axis=1) == labels)
         print(
             f"{path}: {accuracy:.5f} on {len(labels):,} hidden rows "
             f"(95 % interval {interval.low:.5f} to {interval.high:.5f})"
         )
-    test = scores.mcnemar_exact(*right)
+    test = scores.mcnemar_exact(*correct)
     print(
-        f"only the first is right on {test.only_a}, only the second on {test.only_b}; "
-        f"McNemar's exact test p = {test.p_value:.4f}"
+        f"only the first predicts {test.only_a} rows correctly, only the second {test.only_b}; "
+        f"McNemar's exact test: p = {test.p_value:.4f}"
     )
 
 

@@ -1,8 +1,8 @@
-"""Train a reference peer in plain Keras and write what it reached, epoch by epoch.
+"""Trains a reference peer in plain Keras and writes its history and its ensemble's probabilities.
 
 `python -m tests.bench.peer fifteen --digits data/practice --output <folder> --nets 2` reads
-train.csv and test.csv. Each net's history.csv holds val_accuracy and seconds of every epoch;
-test.npz holds the mean of the nets' probabilities for test.csv, the peer's ensemble.
+train.csv and test.csv. The history.csv of each network holds the val_accuracy and the seconds of
+every epoch. The file test.npz holds the mean of the networks' probabilities for test.csv.
 """
 
 import argparse
@@ -29,7 +29,7 @@ with quiet_start():
 
 @dataclass(frozen=True)
 class Peer:
-    """What sets a peer apart; the loop around it is the same."""
+    """The parts in which the peers differ. The loop around them is the same."""
 
     network: Callable[[], keras.Model]
     callbacks: Callable[[], list[keras.callbacks.Callback]]
@@ -45,8 +45,8 @@ PEERS = {
 }
 
 
-class Clock(keras.callbacks.Callback):
-    """Writes history.csv after every epoch: epoch, val_accuracy, and its seconds."""
+class History(keras.callbacks.Callback):
+    """Writes history.csv after every epoch: epoch, val_accuracy, and the epoch's wall seconds."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -58,8 +58,8 @@ class Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Add the epoch's row."""
-        seconds, reached = time.perf_counter() - self.started, (logs or {})["val_accuracy"]
-        self.rows.append({"epoch": epoch + 1, "val_accuracy": reached, "seconds": seconds})
+        seconds, accuracy = time.perf_counter() - self.started, (logs or {})["val_accuracy"]
+        self.rows.append({"epoch": epoch + 1, "val_accuracy": accuracy, "seconds": seconds})
         with replacing(self.path) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
 
@@ -67,7 +67,7 @@ class Clock(keras.callbacks.Callback):
 def train(
     peer: Peer, rows: digits.Digits, split: Split, seed: int, epochs: int, folder: Path
 ) -> keras.Model:
-    """Train one net as its author does: scaled float arrays, `flow`, `fit`."""
+    """Train one network as its author does: scaled float arrays, `flow`, `fit`."""
     keras.utils.set_random_seed(seed)
     scaled = (rows.images / 255).astype(np.float32)
     train_rows, validation_rows = split.train_rows, split.validation_rows
@@ -76,7 +76,7 @@ def train(
         notebook.flow(scaled[train_rows], rows.labels[train_rows]),
         epochs=epochs,
         validation_data=(scaled[validation_rows], rows.labels[validation_rows]),
-        callbacks=[*peer.callbacks(), Clock(folder / "history.csv")],
+        callbacks=[*peer.callbacks(), History(folder / "history.csv")],
         verbose=0,
     )
     return network
@@ -89,36 +89,39 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--nets", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, help="default: the peer's own")
+    parser.add_argument("--epochs", type=int, help="default: the peer's own number")
     parser.add_argument(
         "--default-split",
         action="store_true",
-        help="hold out the rows that the recipes do, not those of the peer's own split",
+        help="hold out the rows that the recipes hold out, not those of the peer's own split",
     )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Train the nets one after another; net k has seed + k, and fifteen's a split of its own."""
-    asked = _arguments()
-    peer = PEERS[asked.peer]
-    rows = digits.read_train(asked.digits / "train.csv")
-    tests: NDArray[np.float64] = digits.read_test(asked.digits / "test.csv") / 255
+    """Train the networks one after another. Network k has seed + k, and its own split.
+
+    With --default-split all networks have the split of the recipes.
+    """
+    arguments = _arguments()
+    peer = PEERS[arguments.peer]
+    rows = digits.read_train(arguments.digits / "train.csv")
+    tests: NDArray[np.float64] = digits.read_test(arguments.digits / "test.csv") / 255
     total = np.zeros((len(tests), digits.CLASSES))
-    for net in range(asked.nets):
-        seed = asked.seed + net
+    for number in range(arguments.nets):
+        seed = arguments.seed + number
         default = SplitSettings()
-        part, split_seed = (
+        fraction, split_seed = (
             (default.validation_fraction, default.seed)
-            if asked.default_split
+            if arguments.default_split
             else (peer.held_out, seed)
         )
-        split = hold_out(rows.labels, part, split_seed, "")
-        folder = asked.output / str(net)
-        network = train(peer, rows, split, seed, asked.epochs or peer.epochs, folder)
+        split = hold_out(rows.labels, fraction, split_seed, "")
+        folder = arguments.output / str(number)
+        network = train(peer, rows, split, seed, arguments.epochs or peer.epochs, folder)
         total += network.predict(tests, verbose=0)
-        with replacing(asked.output / "test.npz") as temporary:
-            np.savez(temporary, probabilities=total / (net + 1), nets=net + 1)
+        with replacing(arguments.output / "test.npz") as temporary:
+            np.savez(temporary, probabilities=total / (number + 1), nets=number + 1)
 
 
 if __name__ == "__main__":

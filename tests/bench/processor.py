@@ -1,11 +1,11 @@
-"""Which processor a measurement was made on."""
+"""The processor that a measurement is made on."""
 
 import platform
 from pathlib import Path
 
 
 def name() -> str:
-    """Return the processor's name as Linux has it, or its kind."""
+    """Return the model name of the processor on Linux, and its architecture elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,12 +1,13 @@
 """Seconds of training to a given validation accuracy: recipes against the reference peers.
 
 `python -m tests.bench.race notebook fast --digits data/practice --seeds 3` trains each side with
-each seed on the default split, the sides in turn. What is trained already, in runs/bench/race, is
-not trained again, so that a race of hours can be ended and gone on with: look at when each was
-measured. The time is the sum of the epochs' up to the first that reaches the target, each with its
-validation, ours with writing the checkpoint; of a side that keeps its last epoch alone, that one
-must reach it. Beside it stands what it were if every epoch took as long as the fastest of its
-training: tf.data's autotuner holds up peers' epochs, and other work on the machine any.
+each seed on the default split, one side after the other for every seed. It keeps finished trainings
+in runs/bench/race, so that a race of hours can be stopped and continued. The date of each training
+is printed. A side's time is the sum of its epochs up to the first that reaches the target, each
+with its validation, and on our side with writing the checkpoint. Of a side that keeps only its last
+epoch, the last one must reach the target. A second time is what the training would take if every
+epoch took as long as the fastest: tf.data's autotuner delays epochs of the peers, and other work on
+the machine delays any.
 """
 
 import argparse
@@ -28,11 +29,14 @@ from pipeline.common.files import replacing
 from pipeline.data.digits import fingerprint
 from pipeline.stages.identity import PACKAGE, code_fingerprint
 from tests.bench import processor
-from tests.bench.commands import train_in_a_new_folder, train_peer
+from tests.bench.commands import train_in_new_folder, train_peer
 
 PEERS = ("notebook", "fifteen")
 TARGET = 0.9952
-"""What a first training of the notebook ended with on the default split; others' best are near."""
+"""The last accuracy of a first training of the notebook on the default split.
+
+The best accuracies of other trainings of it are close to this.
+"""
 
 RESULTS = Path("runs/bench/race")
 
@@ -40,8 +44,8 @@ RESULTS = Path("runs/bench/race")
 def results(side: str, digits: Path) -> Path:
     """Return the folder of a side's histories.
 
-    It is another one for other settings, code, digits, library versions or processors. The peers'
-    code includes networks.competition, where the notebook's is.
+    Other settings, code, digits, library versions or processors mean another folder. The peers'
+    code includes networks.batch_norm_cnns, which holds the notebook's network.
     """
     parts: dict[str, Any] = {
         "data": fingerprint(digits / "train.csv", digits / "test.csv"),
@@ -60,9 +64,9 @@ def results(side: str, digits: Path) -> Path:
 
 
 def train(side: str, seed: int, digits: Path) -> Path:
-    """Train one side with one seed, if that is not done; return its history.csv.
+    """Return the history.csv of one side with one seed, trained if it is not there.
 
-    A peer's probabilities for test.csv stay beside it (tests.bench.paired).
+    A peer's probabilities for test.csv are kept beside it, for tests.bench.paired.
     """
     target = results(side, digits) / f"{seed}.csv"
     if target.exists():
@@ -74,22 +78,22 @@ def train(side: str, seed: int, digits: Path) -> Path:
             _keep_history(target, Path(name))
     else:
         settings = f"seed={seed} members.seeds=1 members.folds=0"
-        train_in_a_new_folder(side, settings, digits, "serial", partial(_keep_history, target))
+        train_in_new_folder(side, settings, digits, "serial", partial(_keep_history, target))
     return target
 
 
 def _keep_history(target: Path, folder: Path) -> None:
-    (found,) = folder.rglob("history.csv")
-    _keep(target, found)
+    (path,) = folder.rglob("history.csv")
+    _keep(target, path)
 
 
-def _keep(target: Path, found: Path) -> None:
+def _keep(target: Path, path: Path) -> None:
     with replacing(target) as temporary:
-        shutil.copyfile(found, temporary)
+        shutil.copyfile(path, temporary)
 
 
 def keeps_last_epoch_alone(side: str) -> bool:
-    """Return whether an earlier epoch of a side, however good, is lost."""
+    """Return whether a side keeps its last epoch only, however good an earlier one was."""
     if side in PEERS:
         return side == "fifteen"
     return recipe.load(side).checkpoints.keep_best == 0
@@ -103,13 +107,13 @@ def last_epoch_alone(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds_to(target: float, history: pd.DataFrame) -> float:
-    """Return the seconds from a history's start to its first epoch of `target`; infinite: never."""
+    """Return the seconds up to the first epoch that reaches `target`. Infinite if none does."""
     reached = history["val_accuracy"] >= target
-    return float(history["seconds"].cumsum()[reached].min()) if reached.any() else float("inf")
+    return float(history["seconds"].cumsum()[reached].min()) if reached.any() else math.inf
 
 
 def seconds_at_best(target: float, history: pd.DataFrame) -> float:
-    """Return `seconds_to`, were every epoch as fast as the history's fastest."""
+    """Return `seconds_to` as if every epoch took as long as the fastest one of the history."""
     reached = history["val_accuracy"] >= target
     epochs = int(reached.argmax()) + 1 if reached.any() else math.inf
     return epochs * float(history["seconds"].min())
@@ -119,25 +123,28 @@ def _describe(side: str, seed: int, path: Path, times: list[float], target: floa
     history = pd.read_csv(path)
     accuracy, seconds = history["val_accuracy"], history["seconds"].sum()
     measured = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    taken, at_best = map(_told, times)
+    as_measured, at_best = map(_format, times)
     return (
-        f"{side}, seed {seed}: {taken} to {target} (at its fastest epoch's pace {at_best}); best "
-        f"{accuracy.max():.5f}, last {accuracy.iloc[-1]:.5f}, {len(history)} epochs in "
-        f"{seconds:,.0f} s, measured {measured:%Y-%m-%d %H:%M}"
+        f"{side}, seed {seed}: {as_measured} to {target} ({at_best} if every epoch were as fast as "
+        f"its fastest); val_accuracy {accuracy.max():.5f} at best, {accuracy.iloc[-1]:.5f} at the "
+        f"end; {len(history)} epochs in {seconds:,.0f} s, measured {measured:%Y-%m-%d %H:%M} UTC"
     )
 
 
-def _told(seconds: float) -> str:
+def _format(seconds: float) -> str:
     return "never" if math.isinf(seconds) else f"{seconds:,.0f} s"
 
 
 def summary(times: dict[str, list[float]]) -> str:
-    """Return the median of each side's times, its share of the first's if both are finite."""
+    """Return a line per side: its median time, and the ratio to the first side's.
+
+    A side that has no finite median, or whose first side has none, gets no ratio.
+    """
     lines = []
     medians = {side: statistics.median(seconds) for side, seconds in times.items()}
     first, *_ = medians
     for side, median in medians.items():
-        line = f"{side}: median of {len(times[side])} seeds {_told(median)}"
+        line = f"{side}: median of {len(times[side])} seeds {_format(median)}"
         if side != first and math.isfinite(median) and math.isfinite(medians[first]):
             line += f", {median / medians[first]:.3f} of {first}'s"
         lines.append(line)
@@ -145,27 +152,27 @@ def summary(times: dict[str, list[float]]) -> str:
 
 
 def main() -> None:
-    """Race the sides, and print each one's times and their median."""
+    """Race the sides, and print the times of each and their medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sides", nargs="+", help="recipes, or notebook and fifteen")
     parser.add_argument("--digits", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--target", type=float, default=TARGET)
-    asked = parser.parse_args()
-    times: dict[str, list[float]] = {side: [] for side in asked.sides}
-    at_best: dict[str, list[float]] = {side: [] for side in asked.sides}
-    for seed in range(asked.seeds):
-        for side in asked.sides:
-            path = train(side, seed, asked.digits.resolve())
+    arguments = parser.parse_args()
+    times: dict[str, list[float]] = {side: [] for side in arguments.sides}
+    at_best: dict[str, list[float]] = {side: [] for side in arguments.sides}
+    for seed in range(arguments.seeds):
+        for side in arguments.sides:
+            path = train(side, seed, arguments.digits.resolve())
             history = pd.read_csv(path)
             if keeps_last_epoch_alone(side):
                 history = last_epoch_alone(history)
-            times[side].append(seconds_to(asked.target, history))
-            at_best[side].append(seconds_at_best(asked.target, history))
-            taken = [times[side][-1], at_best[side][-1]]
-            print(_describe(side, seed, path, taken, asked.target), flush=True)
+            times[side].append(seconds_to(arguments.target, history))
+            at_best[side].append(seconds_at_best(arguments.target, history))
+            last = [times[side][-1], at_best[side][-1]]
+            print(_describe(side, seed, path, last, arguments.target), flush=True)
     print(summary(times))
-    print(f"at the pace of each one's fastest epoch\n{summary(at_best)}")
+    print(f"if every epoch were as fast as the fastest of its training\n{summary(at_best)}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Images a second in training, augmentation included: peers and recipes, a command each.
+"""Images per second in training, with augmentation: peers and recipes, each as its own command.
 
-Ours trains two members side by side, each with half of the cores; the peers' plain Keras has all
-cores, and is also run twice at the same time, each with half. The notebook's is also run without
-tf.data's autotuner (without_autotuner.py), whose waits plain Keras has and ours has not. The time
-is that of the epochs with their validation on a seventh or a tenth of the rows, ours with writing
-the checkpoints, though not the file from which an interrupted run goes on (0.1 to 0.3 % of a full
-run of bn_cnn or fast).
+Ours trains two members side by side, each on half of the cores. The peers' plain Keras has all
+cores, and runs a second time as two trainings at once, each on half of them. The notebook's also
+runs without tf.data's autotuner (without_autotuner.py), for which plain Keras waits and ours does
+not. The time covers the epochs with their validation, on a seventh or a tenth of the rows, and on
+our side the checkpoints. It leaves out our resume file, which takes 0.1 to 0.3 % of a full run of
+bn_cnn or fast.
 """
 
 from collections.abc import Mapping
@@ -19,34 +19,35 @@ import loky
 
 from tests.bench.commands import (
     images_per_second,
-    train_in_a_new_folder,
+    train_in_new_folder,
     train_peer,
     write_digits,
 )
-from tests.bench.memory import watched
+from tests.bench.memory import peak_memory
 from tests.bench.timing import Peers, Rate, Result, interleave
 
 ROWS, EPOCHS = 8_000, 4
 HELD_OUT = 0.15
 MEMBERS = 2
 
-NOTEBOOK, PAIR = "the notebook's loop in plain Keras", "two of them side by side"
-UNTUNED, UNTUNED_PAIR = (f"{one}, autotuner off" for one in ("the notebook's loop", "two of them"))
+NOTEBOOK, PAIR = "the notebook's loop in plain Keras", "two notebook loops side by side"
+UNTUNED = "the notebook's loop, autotuner off"
+UNTUNED_PAIR = "two notebook loops, autotuner off"
 FLOAT32, AUTOMATIC = "bn_cnn, float32, two members", "bn_cnn, two members"
 
 
 def throughput() -> Result:
-    """The default network: the rate of the epochs after the first, on 6,800 images each."""
+    """Measure the default network: the rate after the first epoch, on 6,800 images per epoch."""
     with TemporaryDirectory() as name:
         digits = Path(name) / "digits"
         write_digits(digits, ROWS)
         sides = {
-            NOTEBOOK: partial(_peers, "notebook", digits, 1),
-            UNTUNED: partial(_peers, "notebook", digits, 1, autotuner=False),
-            PAIR: partial(_peers, "notebook", digits, MEMBERS),
-            UNTUNED_PAIR: partial(_peers, "notebook", digits, MEMBERS, autotuner=False),
-            FLOAT32: partial(_ours, "bn_cnn", "training.precision=float32", digits),
-            AUTOMATIC: partial(_ours, "bn_cnn", "", digits),
+            NOTEBOOK: partial(_peer_rate, "notebook", digits, 1),
+            UNTUNED: partial(_peer_rate, "notebook", digits, 1, autotuner=False),
+            PAIR: partial(_peer_rate, "notebook", digits, MEMBERS),
+            UNTUNED_PAIR: partial(_peer_rate, "notebook", digits, MEMBERS, autotuner=False),
+            FLOAT32: partial(_own_rate, "bn_cnn", "training.precision=float32", digits),
+            AUTOMATIC: partial(_own_rate, "bn_cnn", "", digits),
         }
         against = (NOTEBOOK, UNTUNED, PAIR, UNTUNED_PAIR)
         peers = {
@@ -58,41 +59,42 @@ def throughput() -> Result:
 
 
 def recipes() -> Result:
-    """The other recipes and the other peer: rates, not compared, as the networks differ."""
+    """Measure the other recipes and the other peer, without ratios, as the networks differ."""
     with TemporaryDirectory() as name:
         digits = Path(name) / "digits"
         write_digits(digits, ROWS)
         sides = {
-            "one of the 15 CNNs in plain Keras": partial(_peers, "fifteen", digits, 1),
-            "two of them side by side": partial(_peers, "fifteen", digits, MEMBERS),
-            "quick, two members": partial(_ours, "quick", "", digits),
-            "fast, two members": partial(_ours, "fast", "", digits),
-            "champion, two members": partial(_ours, "champion", "", digits),
+            "one of the 15 CNNs in plain Keras": partial(_peer_rate, "fifteen", digits, 1),
+            "two of the 15 CNNs side by side": partial(_peer_rate, "fifteen", digits, MEMBERS),
+            "quick, two members": partial(_own_rate, "quick", "", digits),
+            "fast, two members": partial(_own_rate, "fast", "", digits),
+            "champion, two members": partial(_own_rate, "champion", "", digits),
         }
         return _measure("training of other networks", sides, {})
 
 
 def _measure(claim: str, sides: Mapping[str, Rate], peers: Peers) -> Result:
-    """Interleave the sides, and note the most memory that each took."""
+    """Interleave the sides, and note the peak memory of each."""
     memory = dict.fromkeys(sides, 0)
 
-    def watching(name: str) -> float:
-        with watched() as peak:
+    def rate_and_memory(name: str) -> float:
+        with peak_memory() as peak:
             rate = sides[name]()
         memory[name] = max(memory[name], peak.bytes)
         return rate
 
-    watchers = {name: partial(watching, name) for name in sides}
-    result = interleave(claim, "images/s", watchers, repeats=3, peers=peers)
-    notes = tuple(f"{name}: {held / 1e9:.2f} GB at most" for name, held in memory.items())
+    watched_sides = {name: partial(rate_and_memory, name) for name in sides}
+    result = interleave(claim, "images/s", watched_sides, repeats=3, peers=peers)
+    notes = tuple(f"{name}: peak memory {peak / 1e9:.2f} GB" for name, peak in memory.items())
     return replace(result, notes=notes)
 
 
-def _peers(peer: str, digits: Path, count: int, autotuner: bool = True) -> float:
+def _peer_rate(peer: str, digits: Path, count: int, autotuner: bool = True) -> float:
+    """Return the images per second of `count` trainings of a peer at the same time."""
     held_out = HELD_OUT if peer == "notebook" else 0.1
     threads = max(1, loky.cpu_count() // count) if count > 1 else None
     with TemporaryDirectory() as name, ThreadPoolExecutor(count) as pool:
-        folders = [Path(name) / str(one) for one in range(count)]
+        folders = [Path(name) / str(number) for number in range(count)]
         train = partial(
             train_peer, peer, digits, epochs=EPOCHS, threads=threads, autotuner=autotuner
         )
@@ -100,8 +102,9 @@ def _peers(peer: str, digits: Path, count: int, autotuner: bool = True) -> float
         return images_per_second(Path(name), round(ROWS * (1 - held_out)))
 
 
-def _ours(recipe: str, settings: str, digits: Path) -> float:
+def _own_rate(recipe: str, settings: str, digits: Path) -> float:
+    """Return the images per second of two members of a recipe."""
     settings += f" members.seeds={MEMBERS} members.folds=0 training.epochs={EPOCHS}"
     settings += f" split.validation_fraction={HELD_OUT}"
-    look = partial(images_per_second, rows=round(ROWS * (1 - HELD_OUT)))
-    return train_in_a_new_folder(recipe, settings, digits, "processes", look)
+    read = partial(images_per_second, rows=round(ROWS * (1 - HELD_OUT)))
+    return train_in_new_folder(recipe, settings, digits, "processes", read)

@@ -1,4 +1,4 @@
-"""Timing several sides of a claim in turn, so that a busy moment of the machine hits them all."""
+"""Measures several sides in turn, so that other work on the machine disturbs all of them alike."""
 
 import statistics
 import time
@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Work = Callable[[], object]
+
 Rate = Callable[[], float]
+"""Measures a side once and returns its rate, in units per second."""
 
 Peers = Mapping[str, tuple[str, ...]]
 """The sides that a side is compared with, by its name."""
@@ -15,7 +17,7 @@ Peers = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of each side, by its name: one value a repeat, more is better."""
+    """The measured values of each side, by its name: one per repeat. More is better."""
 
     claim: str
     unit: str
@@ -24,7 +26,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def ratios(self, side: str, peer: str) -> list[float]:
-        """Return a side's values divided by a peer's, repeat by repeat."""
+        """Return the side's value divided by the peer's, for each repeat."""
         pairs = zip(self.values[side], self.values[peer], strict=True)
         return [value / base for value, base in pairs]
 
@@ -38,11 +40,11 @@ class Result:
 
     def __str__(self) -> str:
         repeats = len(next(iter(self.values.values())))
-        told = f"median of {repeats} repeats"
+        legend = f"median of {repeats} repeats"
         if self.peers:
-            told += "; ratios to line [k] repeat by repeat, with their range"
+            legend += "; ratios to line [k]: median and range over the repeats"
         numbers = {name: number for number, name in enumerate(self.values, start=1)}
-        lines = [f"{self.claim} ({told})"]
+        lines = [f"{self.claim} ({legend})"]
         for name, values in self.values.items():
             line = f"  [{numbers[name]}] {name:<42}{statistics.median(values):>11,.0f} {self.unit}"
             for peer in self.peers.get(name, ()):
@@ -56,7 +58,7 @@ class Result:
 
 
 def rate_of(work: Work, count: int) -> Rate:
-    """Return what times `work` once and gives `count` of its units a second."""
+    """Return the rate of `work`, which processes `count` units when it is called."""
 
     def measure() -> float:
         started = time.perf_counter()
@@ -67,7 +69,7 @@ def rate_of(work: Work, count: int) -> Rate:
 
 
 def against_first(sides: Mapping[str, Rate]) -> Peers:
-    """Compare every side but the first with the first."""
+    """Compare every side except the first with the first."""
     first, *others = sides
     return dict.fromkeys(others, (first,))
 
@@ -80,9 +82,9 @@ def interleave(
     peers: Peers | None = None,
     warm_up: bool = False,
 ) -> Result:
-    """Ask all sides in turn for what they measure; `peers` is by default `against_first`.
+    """Measure all sides in turn, as often as `repeats`. Without `peers`, use `against_first`.
 
-    With `warm_up` each is asked once before, in vain.
+    With `warm_up` each side is measured once before, and that value is dropped.
     """
     if warm_up:
         for measure in sides.values():

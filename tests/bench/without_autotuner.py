@@ -1,7 +1,7 @@
-"""A reference peer with tf.data's autotuner off: how much of its time is waiting for that.
+"""Trains a reference peer with tf.data's autotuner off, to show how long the peer waits for it.
 
-Takes the arguments of tests.bench.peer. Keras 3.15 has no setting for it, but for generators that
-it takes batches from with several workers, so every dataset that it makes is given the option.
+It takes the arguments of tests.bench.peer. Keras 3.15 can switch the autotuner off only for
+generators that several workers read. So here every dataset that Keras makes gets the option.
 """
 
 from collections.abc import Callable
@@ -11,19 +11,20 @@ import tensorflow as tf
 from tests.bench import peer
 
 SOURCES = ("from_generator", "from_tensor_slices", "range")
-"""What Keras 3 begins its datasets with; those made of them inherit the option."""
+"""The functions that Keras 3 makes datasets with. Datasets made from those inherit the option."""
 
 
-def _untuned(create: Callable[..., tf.data.Dataset]) -> Callable[..., tf.data.Dataset]:
-    def made(*arguments: object, **named: object) -> tf.data.Dataset:
+def _without_autotuner(create: Callable[..., tf.data.Dataset]) -> Callable[..., tf.data.Dataset]:
+    def create_untuned(*arguments: object, **keywords: object) -> tf.data.Dataset:
         options = tf.data.Options()
         options.autotune.enabled = False
-        return create(*arguments, **named).with_options(options)
+        return create(*arguments, **keywords).with_options(options)
 
-    return made
+    return create_untuned
 
 
 if __name__ == "__main__":
     for name in SOURCES:
-        setattr(tf.data.Dataset, name, staticmethod(_untuned(getattr(tf.data.Dataset, name))))
+        create = getattr(tf.data.Dataset, name)
+        setattr(tf.data.Dataset, name, staticmethod(_without_autotuner(create)))
     peer.main()
