@@ -1,4 +1,4 @@
-"""Real digits for all tests, read or built once."""
+"""Fixtures that several test modules share: real digits, read once, and folders to work in."""
 
 import os
 import signal
@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.competitions.practice import builder
 from pipeline.competitions.practice.competition import PracticeCompetition
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
-from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
+from pipeline.data.digits import Digits
+from pipeline.runs import RunStore
+from tests.bench.commands import write_digits
+from tests.commands import REPOSITORY
 
-# What training.deterministic does, for the process of the tests and those that it starts: read when
-# TensorFlow makes its first tensor, which some test modules do while they are collected.
+# These have the effect of training.deterministic on the test process and its children. TensorFlow
+# reads them when it makes its first tensor, which some test modules do while they are collected.
 os.environ.update(TF_DETERMINISTIC_OPS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_reaches_the_tests() -> None:
-    """Undo what a shell does to a job in the background: it ignores SIGINT, for children too."""
+    """Restore Python's handler of SIGINT, which a shell has background jobs ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -34,33 +36,48 @@ def labelled() -> Digits:
 
 @pytest.fixture(scope="session")
 def images(labelled: Digits) -> NDArray[np.uint8]:
-    """Their images, uint8 [800, 28, 28, 1]."""
+    """The images of `labelled`, uint8 [800, 28, 28, 1]."""
     return labelled.images
 
 
 @pytest.fixture(scope="session")
-def small_digits(labelled: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a person downloads it, but small: 600 labelled digits and 200 others."""
+def training(labelled: Digits) -> Digits:
+    """The first 520 digits of `labelled`, for one member to train on."""
+    return Digits(labelled.images[:520], labelled.labels[:520])
+
+
+@pytest.fixture(scope="session")
+def validation(labelled: Digits) -> Digits:
+    """The other 280 digits of `labelled`."""
+    return Digits(labelled.images[520:], labelled.labels[520:])
+
+
+@pytest.fixture(scope="session")
+def small_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small train.csv and test.csv: 600 and 200 digits, together `labelled`."""
     folder = tmp_path_factory.mktemp("downloaded")
-    pixels = labelled.images.reshape(800, -1)
-    table = np.column_stack([labelled.labels, pixels])
-    builder.write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
-    builder.write_table(folder / "test.csv", list(TEST_COLUMNS), pixels[600:])
+    write_digits(folder, rows=600, test_rows=200)
     return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    """A folder for runs, which holds none yet."""
+    return RunStore(tmp_path / "runs")
 
 
 @pytest.fixture(scope="session")
 def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PYTHONPATH on which importing TensorFlow or Keras fails."""
+    """A PYTHONPATH with which the import of TensorFlow or Keras fails."""
     folder = tmp_path_factory.mktemp("stubs")
     for name in ("tensorflow", "keras"):
         (folder / f"{name}.py").write_text("raise ImportError('not needed here')")
-    return f"{folder}{os.pathsep}{Path(__file__).parents[1]}"
+    return f"{folder}{os.pathsep}{REPOSITORY}"
 
 
 @pytest.fixture(scope="session")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeCompetition:
-    """The practice competition of seed 0, built."""
+    """The practice competition of seed 0, with its files made."""
     competition = PracticeCompetition(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
     competition.fetch()
     return competition

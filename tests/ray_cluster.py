@@ -1,14 +1,14 @@
-"""A real Ray cluster of a head and workers on 127.0.0.1, whose machines can be killed.
+"""A real Ray cluster on 127.0.0.1, a head and two workers, whose machines a test can kill.
 
-`python -m tests.ray_cluster` prints its address; a process number on stdin kills the worker, with
-everything that runs on it, of which that process is a task. It ends with its stdin. Who connects
-needs the token in ~/.ray/auth_token.
+`python -m tests.ray_cluster` prints the cluster's address. For every process id on stdin it kills
+the worker on which that process runs a task, with all its other processes. The cluster ends when
+stdin does. Its clients need the token in ~/.ray/auth_token.
 """
 
 import os
 import sys
 
-# Read when Ray is imported: nothing listens on another address, and nothing is reported.
+# Ray reads these when it is imported. It then listens on 127.0.0.1 only and sends no statistics.
 os.environ.update(
     RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token"
 )

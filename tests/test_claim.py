@@ -1,10 +1,12 @@
-"""One process at a time works on a run, and a run whose process is gone does not look alive."""
+"""One process at a time works on a run, and others see whether that process still lives."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +17,8 @@ import pytest
 from pipeline.common.errors import PipelineError
 from pipeline.runs import Run, RunStore, claim
 from tests.alone import training_record
+from tests.commands import REPOSITORY, wait_until
 
-REPOSITORY = Path(__file__).parents[1]
 WORK = """
 import sys, time
 from pathlib import Path
@@ -28,14 +30,9 @@ with run.held(), run.in_progress():
 """
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> RunStore:
-    return RunStore(tmp_path / "runs")
-
-
 @contextmanager
 def working(store: RunStore, run: Run) -> Iterator[subprocess.Popen[str]]:
-    """Another process at work on the run, killed at the end."""
+    """Have another process work on the run, and kill it at the end."""
     command = [sys.executable, "-c", WORK, str(store.folder), run.id]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         assert process.stdout
@@ -44,15 +41,16 @@ def working(store: RunStore, run: Run) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_second_process_is_refused_and_told_of_the_first(store: RunStore) -> None:
+def test_a_second_process_is_refused_with_the_name_of_the_first(store: RunStore) -> None:
     run = store.create(training_record(status="pending"))
     with working(store, run) as process:
         own = store.find(run.id)
         assert own.state() == "running"
         where = f"process {process.pid} on {socket.gethostname()}"
-        with pytest.raises(PipelineError, match=f"run {run.id} is being worked on by {where};"):
-            own.held().__enter__()
-        assert store.find(run.id).record.process == process.pid, "the record is the first one's"
+        message = f"run {run.id} is being worked on by {where};"
+        with pytest.raises(PipelineError, match=message), own.held():
+            pass
+        assert store.find(run.id).record.process == process.pid, "the record must stay"
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert store.find(run.id).state() == "interrupted"
@@ -62,7 +60,7 @@ def test_a_second_process_is_refused_and_told_of_the_first(store: RunStore) -> N
     assert store.find(run.id).state() == "done"
 
 
-def test_a_reused_process_number_does_not_look_alive(store: RunStore) -> None:
+def test_a_reused_process_id_does_not_look_alive(store: RunStore) -> None:
     run = store.create(training_record())
     with working(store, run):
         pass
@@ -71,12 +69,9 @@ def test_a_reused_process_number_does_not_look_alive(store: RunStore) -> None:
     assert store.find(run.id).state() == "interrupted"
 
 
-def await_a_beat(path: Path, after: float) -> None:
-    """Wait until the file's time is later than `after`, seconds since 1970."""
-    deadline = time.monotonic() + 5
-    while path.stat().st_mtime < after + 1:
-        assert time.monotonic() < deadline, "the heart does not beat"
-        time.sleep(0.01)
+def wait_for_heartbeat(path: Path, after: float) -> None:
+    """Wait until the file is newer than `after`, in seconds since 1970."""
+    wait_until(lambda: path.stat().st_mtime >= after + 1, "no heartbeat", seconds=5)
 
 
 def test_a_process_on_another_host_is_known_by_its_heartbeat(
@@ -88,13 +83,13 @@ def test_a_process_on_another_host_is_known_by_its_heartbeat(
     with claim.claimed(run.folder):
         old = time.time() - 2 * claim.STALE_AFTER
         os.utime(path, (old, old))
-        await_a_beat(path, after=old)
+        wait_for_heartbeat(path, after=old)
         assert claim.is_alive(run.folder, "elsewhere", 1)
     os.utime(path, (old, old))
     assert not claim.is_alive(run.folder, "elsewhere", 1)
 
 
-def test_a_record_is_read_again_once_the_run_is_held(store: RunStore) -> None:
+def test_the_record_is_read_again_when_the_run_is_held(store: RunStore) -> None:
     run = store.create(training_record(status="pending"))
     stale = store.find(run.id)
     with run.held(), run.in_progress():
@@ -104,35 +99,38 @@ def test_a_record_is_read_again_once_the_run_is_held(store: RunStore) -> None:
         assert stale.state() == "done"
 
 
-def test_a_living_process_on_another_host_keeps_the_run(store: RunStore) -> None:
+def test_a_process_on_another_host_keeps_the_run_while_its_heartbeat_is_fresh(
+    store: RunStore,
+) -> None:
     run = store.create(training_record())
     path = run.folder / claim.FILE
     path.write_text('{"host": "elsewhere", "process": 7}')
-    with pytest.raises(PipelineError, match="being worked on by process 7 on elsewhere"):
-        claim.claimed(run.folder).__enter__()
+    message = "being worked on by process 7 on elsewhere"
+    with pytest.raises(PipelineError, match=message), claim.claimed(run.folder):
+        pass
     old = time.time() - 2 * claim.STALE_AFTER
     os.utime(path, (old, old))
     with claim.claimed(run.folder):
         assert socket.gethostname() in path.read_text()
-    assert path.read_text() == "", "another host may have it at once"
+    assert path.read_text() == "", "other hosts need not wait"
 
 
-def test_the_heart_goes_on_beating_after_a_failure(
+def test_the_heartbeat_continues_after_a_renewal_that_failed(
     store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claim, "RENEWED_EVERY", 0.02)
     run = store.create(training_record())
-    path, aside = run.folder / claim.FILE, run.folder / "aside"
+    path, moved = run.folder / claim.FILE, run.folder / "moved"
     with claim.claimed(run.folder):
-        path.rename(aside)
+        path.rename(moved)
         time.sleep(0.2)
-        aside.rename(path)
+        moved.rename(path)
         old = time.time() - 100
         os.utime(path, (old, old))
-        await_a_beat(path, after=old)
+        wait_for_heartbeat(path, after=old)
 
 
-def test_glances_do_not_keep_a_worker_out(store: RunStore) -> None:
+def test_a_look_at_the_state_does_not_keep_a_worker_out(store: RunStore) -> None:
     run = store.create(training_record(status="running"))
     with working(store, run):
         pass
@@ -140,3 +138,10 @@ def test_glances_do_not_keep_a_worker_out(store: RunStore) -> None:
         assert not claim.is_alive(run.folder, socket.gethostname(), 1)
         with claim.claimed(run.folder):
             assert claim.is_alive(run.folder, socket.gethostname(), 1)
+    # The look of another process, which holds its shared lock while the worker asks for the run.
+    with (run.folder / claim.FILE).open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        release = threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN))
+        release.start()
+        with claim.claimed(run.folder):
+            release.join()

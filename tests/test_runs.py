@@ -1,4 +1,4 @@
-"""The run folder: states that tell the truth, names, records that are whole or absent."""
+"""The run folder: states, names, and records that are whole or absent."""
 
 import json
 import re
@@ -18,23 +18,18 @@ from pipeline.runs import AverageRecord, Member, Run, RunStore, as_json, describ
 from tests.alone import training_record
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> RunStore:
-    return RunStore(tmp_path / "runs")
-
-
 def test_a_record_is_read_back_as_it_was_written(store: RunStore) -> None:
-    made = store.create(training_record())
-    made.record.members = [Member(index=0, seed=0, epochs=3, seconds=1.5, checkpoints=[])]
-    made.save()
-    assert store.find(made.id).record == made.record
-    assert json.loads((made.folder / "run.json").read_text())["schema_version"] == 2
+    run = store.create(training_record())
+    run.record.members = [Member(index=0, seed=0, epochs=3, seconds=1.5, checkpoints=[])]
+    run.save()
+    assert store.find(run.id).record == run.record
+    assert json.loads((run.folder / "run.json").read_text())["schema_version"] == 2
 
 
 def test_a_second_run_of_the_same_name_gets_a_number(store: RunStore) -> None:
     names = [store.create(training_record()).id for _ in range(3)]
     assert names == [f"quick-s0-12345678{ending}" for ending in ("", "-2", "-3")]
-    # The first name is the beginning of the others, and yet names one run.
+    # A whole name finds its own run, even where other names begin with it.
     assert store.find("quick-s0-12345678").id == names[0]
 
 
@@ -47,7 +42,7 @@ def test_only_finished_runs_are_found_by_identity_newest_first(store: RunStore) 
     assert running.state() == "running"
 
 
-def test_prefixes(store: RunStore) -> None:
+def test_a_run_is_found_by_a_unique_beginning_of_its_name(store: RunStore) -> None:
     for name in ("quick-s0-aaaa", "quick-s1-bbbb"):
         store.create(training_record(name))
     assert store.find("quick-s1").id == "quick-s1-bbbb"
@@ -66,14 +61,14 @@ def test_prefixes(store: RunStore) -> None:
         (MemoryError(), "failed", "MemoryError: "),
     ],
 )
-def test_the_way_a_run_ends_is_recorded(
+def test_how_a_run_ends_is_recorded(
     store: RunStore, error: BaseException, status: str, reason: str
 ) -> None:
     run = store.create(training_record())
     with pytest.raises(type(error)), run.in_progress():
         raise error
-    found = store.find(run.id)
-    assert (found.state(), found.record.reason) == (status, reason)
+    stored = store.find(run.id)
+    assert (stored.state(), stored.record.reason) == (status, reason)
 
 
 def test_a_run_whose_process_is_gone_is_interrupted(store: RunStore) -> None:
@@ -85,12 +80,12 @@ def test_a_run_whose_process_is_gone_is_interrupted(store: RunStore) -> None:
     assert store.find(run.id).state() == "interrupted"
 
 
-def test_members_are_told_as_they_are(store: RunStore) -> None:
-    heard = (datetime.now(UTC) - timedelta(seconds=90)).isoformat(timespec="seconds")
-    own = {"host": socket.gethostname(), "process": 77, "heartbeat": heard, "epochs": 3}
+def test_the_states_of_members_are_described(store: RunStore) -> None:
+    heartbeat = (datetime.now(UTC) - timedelta(seconds=90)).isoformat(timespec="seconds")
+    running = {"host": socket.gethostname(), "process": 77, "heartbeat": heartbeat, "epochs": 3}
     members = [
         Member(index=0, seed=0),
-        Member(index=1, seed=0, status="running", **own),
+        Member(index=1, seed=0, status="running", **running),
         Member(index=2, seed=0, status="failed", reason="loss became nan"),
         Member(index=3, seed=0, status="pending"),
     ]
@@ -100,42 +95,42 @@ def test_members_are_told_as_they_are(store: RunStore) -> None:
         assert lines[0].startswith(f"{run.id}  running  ")
         assert lines[1] == "  4 members: 1 done, 1 running, 1 failed, 1 pending"
         where = f"process 77 on {socket.gethostname()}"
-        told = rf"  member 2: running, 3 epochs done, {where}, last report 9[0-9] s ago"
-        assert re.fullmatch(told, lines[2])
+        expected = rf"  member 2: running, 3 epochs done, {where}, last report 9[0-9] s ago"
+        assert re.fullmatch(expected, lines[2])
         assert lines[3:] == ["  member 3: failed: loss became nan"]
-        run.record.process += 1  # as a process that was killed leaves it
-        left = run.record.model_copy(deep=True)
-    left.status = "running"
-    run.record = left
+        run.record.process += 1  # that of a process that was killed
+        killed = run.record.model_copy(deep=True)
+    killed.status = "running"
+    run.record = killed
     assert run.state() == "interrupted"
     assert describe(run)[1] == "  4 members: 1 done, 1 interrupted, 1 failed, 1 pending"
     assert as_json(run)["members"][1]["status"] == "interrupted"
 
 
-def test_the_only_member_is_told_where_it_is_running(store: RunStore) -> None:
-    heard = datetime.now(UTC).isoformat(timespec="seconds")
-    member = Member(index=0, seed=0, status="running", epochs=3, process=77, heartbeat=heard)
+def test_a_running_only_member_is_described_with_its_process(store: RunStore) -> None:
+    heartbeat = datetime.now(UTC).isoformat(timespec="seconds")
+    member = Member(index=0, seed=0, status="running", epochs=3, process=77, heartbeat=heartbeat)
     run = store.create(training_record(status="pending", members=[member]))
     with run.held(), run.in_progress():
         assert describe(run)[1].startswith("  running, 3 epochs done, process 77 on ")
     assert len(describe(run)) == 1
 
 
-def test_what_a_killed_process_left_half_written_is_removed(store: RunStore) -> None:
+def test_unfinished_files_of_a_killed_process_are_removed(store: RunStore) -> None:
     run = store.create(training_record(status="pending"))
     checkpoints = run.member_folder(0) / "checkpoints"
     (checkpoints / ".partial").mkdir(parents=True)
-    left = [run.folder / ".run-ab.json", run.member_folder(0) / ".resume-cd.npz"]
+    unfinished = [run.folder / ".run-ab.json", run.member_folder(0) / ".resume-cd.npz"]
     kept = checkpoints / "epoch-001.keras"
-    for path in (*left, checkpoints / ".partial" / "epoch-002.keras", kept):
+    for path in (*unfinished, checkpoints / ".partial" / "epoch-002.keras", kept):
         path.touch()
     with run.held():
         pass
-    assert not any(path.exists() for path in (*left, checkpoints / ".partial"))
+    assert not any(path.exists() for path in (*unfinished, checkpoints / ".partial"))
     assert kept.exists()
 
 
-def test_damaged_records_and_arrays_are_named(store: RunStore) -> None:
+def test_damaged_records_and_arrays_are_reported(store: RunStore) -> None:
     run = store.create(training_record())
     with pytest.raises(PipelineError, match=r"validation\.npz cannot be read.*make ensemble RUN="):
         run.load_arrays("validation")
@@ -152,7 +147,9 @@ def test_damaged_records_and_arrays_are_named(store: RunStore) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 3, "2"])
-def test_a_record_of_an_unknown_version_is_one_clear_line(version: object, store: RunStore) -> None:
+def test_a_record_of_an_unknown_version_is_reported_in_one_line(
+    version: object, store: RunStore
+) -> None:
     run = store.create(training_record())
     path = run.folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": version}))
@@ -201,7 +198,7 @@ VERSION_1 = {
         **{"training_accuracy": None, "precision": "float32"},
     },
 }
-"""A run.json as earlier code wrote it."""
+"""A run.json of schema version 1."""
 
 
 def write_version_1(store: RunStore, **changes: object) -> Run:
@@ -212,7 +209,7 @@ def write_version_1(store: RunStore, **changes: object) -> Run:
     return store.find(path.parent.name)
 
 
-def test_a_record_of_version_1_is_still_read(store: RunStore) -> None:
+def test_a_record_of_version_1_is_read(store: RunStore) -> None:
     run = write_version_1(store)
     assert run.training.recipe == recipe.load("quick", "members.folds=2")
     assert [member.attempt for member in run.record.members] == [0, 1]
@@ -239,9 +236,12 @@ def test_an_average_of_version_1_becomes_a_record_of_its_own_kind(
 
 
 def test_arrays_are_read_back(store: RunStore) -> None:
-    run: Run = store.create(training_record())
-    run.save_arrays("test", rows=np.arange(3), probabilities=np.eye(3, 10, dtype=np.float32))
-    np.testing.assert_array_equal(run.load_arrays("test")["rows"], [0, 1, 2])
+    run = store.create(training_record())
+    rows, probabilities = np.arange(3), np.eye(3, 10, dtype=np.float32)
+    run.save_arrays("test", rows=rows, probabilities=probabilities)
+    stored = run.load_arrays("test")
+    np.testing.assert_array_equal(stored["rows"], rows, strict=True)
+    np.testing.assert_array_equal(stored["probabilities"], probabilities, strict=True)
     assert not run.has_probabilities()
 
 
