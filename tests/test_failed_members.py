@@ -1,4 +1,4 @@
-"""One bad member does not spoil the rest: tried again, then marked, and the others go on."""
+"""A member that fails is tried again, then marked as failed, and the others are still trained."""
 
 import errno
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import recipe
 from pipeline.common.errors import DivergedError, PipelineError
+from pipeline.common.progress import Report, ignore
 from pipeline.executors import worker
 from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run, describe
@@ -24,30 +25,23 @@ from pipeline.training.events import EpochEnded, Event
 FOLDED = "members.folds=3 training.epochs=2 members.required={required}"
 
 
-class Telling:
-    """Takes lines of text and keeps them."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-
-
-def context(root: Path, data: Path, settings: str, *, telling: Telling | None = None) -> Context:
+def context(root: Path, data: Path, settings: str, report: Report = ignore) -> Context:
     request = Request(recipe=recipe.load("mlp_50", settings), source=str(data), executor="serial")
-    return Context(root, request, telling or Telling())
+    return Context(root, request, report)
 
 
-def second_fails(patch: pytest.MonkeyPatch, error: Exception, times: int) -> list[Member]:
-    """Have the second member fail so often, after its first epoch; return whose training begins."""
+def fail_second_member(patch: pytest.MonkeyPatch, error: Exception, times: int) -> list[Member]:
+    """Raise `error` after an epoch of the second member, in the first `times` of its trainings.
+
+    Returns a list to which every member's record is added when its training begins.
+    """
     original: Callable[..., None] = loop.train_member
     begun: list[Member] = []
 
     def fail_sometimes(settings: Recipe, member: Member, *rows: Any, **others: Any) -> None:
         begun.append(member)
         on_event = others.pop("on_event")
-        fails = member.index == 1 and sum(one.index == 1 for one in begun) <= times
+        fails = member.index == 1 and sum(member.index == 1 for member in begun) <= times
 
         def fail(event: Event) -> None:
             on_event(event)
@@ -63,73 +57,74 @@ def second_fails(patch: pytest.MonkeyPatch, error: Exception, times: int) -> lis
 def test_a_member_that_raises_is_tried_again_from_its_last_epoch(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = second_fails(monkeypatch, RuntimeError("the device\nis gone"), times=1)
-    telling = Telling()
-    run = train(context(tmp_path, small_digits, FOLDED.format(required=3), telling=telling))
-    assert [one.index for one in begun] == [0, 1, 2, 1]
+    begun = fail_second_member(monkeypatch, RuntimeError("the device\nis gone"), times=1)
+    lines: list[str] = []
+    run = train(context(tmp_path, small_digits, FOLDED.format(required=3), lines.append))
+    assert [member.index for member in begun] == [0, 1, 2, 1]
     assert begun[-1].epochs == 1
-    assert [one.status for one in run.record.members] == ["done"] * 3
-    assert [one.reason for one in run.record.members] == [""] * 3
+    assert [member.status for member in run.record.members] == ["done"] * 3
+    assert [member.reason for member in run.record.members] == [""] * 3
     trace = run.member_folder(1) / "error.txt"
     failure = f"member 2/3 failed: RuntimeError: the device (traceback: {trace})"
-    assert failure in telling.lines
+    assert failure in lines
     assert "is gone" in trace.read_text()
-    assert "member 2/3, fold 2 of 3: continuing after epoch 1" in telling.lines
+    assert "member 2/3, fold 2 of 3: continuing after epoch 1" in lines
 
 
-def test_a_member_that_diverges_begins_anew_with_other_weights(
+def test_a_member_that_diverges_begins_again_with_other_weights(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = second_fails(monkeypatch, DivergedError("loss became nan"), times=1)
+    begun = fail_second_member(monkeypatch, DivergedError("loss became nan"), times=1)
     run = train(context(tmp_path, small_digits, FOLDED.format(required=3)))
-    assert [(one.index, one.epochs, one.attempt) for one in begun][-1] == (1, 0, 1)
+    assert (begun[-1].index, begun[-1].epochs, begun[-1].attempt) == (1, 0, 1)
     undisturbed = train(context(tmp_path / "other", small_digits, FOLDED.format(required=3)))
-    assert [one.attempt for one in run.record.members] == [0, 1, 0]
-    same = [first_weights(run, one) == first_weights(undisturbed, one) for one in range(3)]
+    assert [member.attempt for member in run.record.members] == [0, 1, 0]
+    same = [weights(run, index) == weights(undisturbed, index) for index in range(3)]
     assert same == [True, False, True]
 
 
-def first_weights(run: Run, index: int) -> bytes:
+def weights(run: Run, index: int) -> bytes:
+    """Return the weights in a member's only checkpoint."""
     (path,) = run.checkpoint_paths(run.record.members[index])
-    weights = keras.saving.load_model(path, compile=False).get_weights()
-    return b"".join(one.tobytes() for one in weights)
+    arrays = keras.saving.load_model(path, compile=False).get_weights()
+    return b"".join(array.tobytes() for array in arrays)
 
 
-def test_a_disk_that_is_full_is_no_members_fault(
+def test_a_full_disk_ends_the_run_and_is_no_failure_of_a_member(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = second_fails(monkeypatch, OSError(errno.ENOSPC, "No space left"), times=9)
+    begun = fail_second_member(monkeypatch, OSError(errno.ENOSPC, "No space left"), times=9)
     with pytest.raises(OSError, match="No space left"):
         train(context(tmp_path, small_digits, FOLDED.format(required=2)))
-    assert [one.index for one in begun] == [0, 1]
+    assert [member.index for member in begun] == [0, 1]
     monkeypatch.undo()
-    begun = second_fails(monkeypatch, FileNotFoundError("a library's file"), times=1)
+    begun = fail_second_member(monkeypatch, FileNotFoundError("a library's file"), times=1)
     run = train(context(tmp_path, small_digits, FOLDED.format(required=2)))
-    assert [one.index for one in begun] == [1, 2, 1]
-    assert [one.status for one in run.record.members] == ["done"] * 3
+    assert [member.index for member in begun] == [1, 2, 1]
+    assert [member.status for member in run.record.members] == ["done"] * 3
 
 
-def test_a_lost_member_may_still_diverge_and_the_count_outlives_the_command(
+def test_attempts_are_counted_across_commands(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = FOLDED.format(required=3)
     with monkeypatch.context() as patch:
-        second_fails(patch, DivergedError("loss became nan"), times=9)
+        fail_second_member(patch, DivergedError("loss became nan"), times=9)
         with pytest.raises(PipelineError, match="member 2: loss became nan"):
             train(context(tmp_path, small_digits, settings))
-    begun = second_fails(monkeypatch, RuntimeError("never"), times=0)
+    begun = fail_second_member(monkeypatch, RuntimeError("never"), times=0)
     with pytest.raises(PipelineError, match="member 2: loss became nan"):
         train(context(tmp_path, small_digits, settings))
-    assert begun == [], "its tries were used up, whatever the number of commands"
+    assert begun == [], "the first command has used up all attempts"
     run = train(context(tmp_path, small_digits, f"{settings} members.retries=2"))
-    assert [(one.index, one.attempt) for one in begun] == [(1, 2)]
+    assert [(member.index, member.attempt) for member in begun] == [(1, 2)]
     assert run.state() == "done"
 
 
-def test_a_run_that_is_done_stays_so_where_more_is_required_in_vain(
+def test_a_finished_run_stays_as_it_is_if_too_many_members_are_required_later(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    second_fails(monkeypatch, DivergedError("loss became nan"), times=9)
+    fail_second_member(monkeypatch, DivergedError("loss became nan"), times=9)
     done = ensemble(context(tmp_path, small_digits, FOLDED.format(required=2)))
     before = (done.folder / "run.json").read_text()
     with pytest.raises(PipelineError, match=r"required is 3 \(member 2: loss became nan"):
@@ -138,67 +133,67 @@ def test_a_run_that_is_done_stays_so_where_more_is_required_in_vain(
     assert done.record.scores
 
 
-def test_the_others_go_on_without_a_member_that_fails_for_good(
+def test_a_run_continues_without_a_member_that_keeps_failing(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = second_fails(monkeypatch, RuntimeError("no luck"), times=2)
-    telling = Telling()
-    request = context(tmp_path, small_digits, FOLDED.format(required=2), telling=telling)
-    run = ensemble(request)
-    assert [one.index for one in begun] == [0, 1, 2, 1]
+    begun = fail_second_member(monkeypatch, RuntimeError("no luck"), times=2)
+    lines: list[str] = []
+    tolerant = context(tmp_path, small_digits, FOLDED.format(required=2), lines.append)
+    run = ensemble(tolerant)
+    assert [member.index for member in begun] == [0, 1, 2, 1]
     assert run.state() == "done"
-    assert [one.status for one in run.record.members] == ["done", "failed", "done"]
-    said = f"run {run.id} continues without 1 of 3 members, as members.required is 2"
-    assert f"{said} (member 2: RuntimeError: no luck)" in telling.lines
-    # It has two checkpoints, of which none counts; its fold's rows are predicted by nobody.
+    assert [member.status for member in run.record.members] == ["done", "failed", "done"]
+    report = f"run {run.id} continues without 1 of 3 members, as members.required is 2"
+    assert f"{report} (member 2: RuntimeError: no luck)" in lines
+    # The ensemble leaves out the checkpoints of the failed member, and so the rows of its fold.
     assert run.record.members[1].checkpoints
     assert run.record.checkpoint_count == 2
-    held_out = request.splits[1].validation_rows
+    held_out = tolerant.splits[1].validation_rows
     rows = run.load_arrays("validation")["rows"]
     np.testing.assert_array_equal(rows, np.setdiff1d(np.arange(600), held_out))
-    assert any("has no member for fold 2 of 3" in line for line in telling.lines)
+    assert any("has no member for fold 2 of 3" in line for line in lines)
     assert describe(run)[1:] == [
         "  3 members: 2 done, 1 failed",
         "  member 2: failed: RuntimeError: no luck",
     ]
-    # Whoever wants all three after all has the same run, and only that member is trained.
+    # If all three are required later, the same run continues, with the failed member alone.
     again = ensemble(context(tmp_path, small_digits, FOLDED.format(required=3)))
-    assert (again.id, [one.index for one in begun][4:]) == (run.id, [1])
-    assert [one.status for one in again.record.members] == ["done"] * 3
+    assert (again.id, [member.index for member in begun[4:]]) == (run.id, [1])
+    assert [member.status for member in again.record.members] == ["done"] * 3
     assert len(again.load_arrays("validation")["rows"]) == 600
 
 
-def test_too_few_members_end_the_run_clearly(
+def test_a_run_with_too_few_members_fails_and_gives_the_reason(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = second_fails(monkeypatch, RuntimeError("no luck"), times=2)
-    told = r"1 of 3 members failed, and members.required is 3 \(member 2: RuntimeError: no luck\)"
-    with pytest.raises(PipelineError, match=told):
+    begun = fail_second_member(monkeypatch, RuntimeError("no luck"), times=2)
+    message = (
+        r"1 of 3 members failed, and members.required is 3 \(member 2: RuntimeError: no luck\)"
+    )
+    with pytest.raises(PipelineError, match=message):
         train(context(tmp_path, small_digits, FOLDED.format(required=3)))
     (run,) = context(tmp_path, small_digits, "").store.all()
     assert run.state() == "failed"
     again = train(context(tmp_path, small_digits, FOLDED.format(required=3)))
-    assert [one.index for one in begun] == [0, 1, 2, 1, 1]
+    assert [member.index for member in begun] == [0, 1, 2, 1, 1]
     assert again.state() == "done"
 
 
-def test_a_rate_that_lets_every_member_diverge_ends_the_run(
-    small_digits: Path, tmp_path: Path
-) -> None:
+def test_a_run_whose_members_all_diverge_fails(small_digits: Path, tmp_path: Path) -> None:
     settings = "members.folds=2 training.epochs=2 training.learning_rate=1e30 members.retries=0"
     with pytest.raises(PipelineError, match=r"2 of 2 members failed.* loss became (nan|inf) in"):
         train(context(tmp_path, small_digits, settings))
     (run,) = context(tmp_path, small_digits, "").store.all()
-    assert [one.attempt for one in run.record.members] == [1, 1]
+    assert [member.attempt for member in run.record.members] == [1, 1]
 
 
-def test_the_only_member_says_itself_why_it_failed(small_digits: Path, tmp_path: Path) -> None:
+def test_a_run_of_one_member_fails_with_its_reason(small_digits: Path, tmp_path: Path) -> None:
     settings = "training.epochs=2 training.learning_rate=1e30"
-    telling = Telling()
-    told = r"^run mlp_50-s0-\w+: loss became (nan|inf) in epoch 1.*learning_rate"
-    with pytest.raises(PipelineError, match=told):
-        train(context(tmp_path, small_digits, settings, telling=telling))
-    assert "training: trying again" in telling.lines
+    lines: list[str] = []
+    message = r"^run mlp_50-s0-\w+: loss became (nan|inf) in epoch 1.*learning_rate"
+    with pytest.raises(PipelineError, match=message):
+        train(context(tmp_path, small_digits, settings, lines.append))
+    assert "training: trying again" in lines
 
 
 @pytest.mark.parametrize(
@@ -210,12 +205,10 @@ def test_the_only_member_says_itself_why_it_failed(small_digits: Path, tmp_path:
         ("members.folds=5 members.required=2", 2),
     ],
 )
-def test_four_in_five_are_required_unless_the_recipe_says_otherwise(
-    settings: str, needed: int
-) -> None:
+def test_four_fifths_of_the_members_are_required_by_default(settings: str, needed: int) -> None:
     assert recipe.load("bn_cnn", settings).members.needed == needed
 
 
-def test_more_than_all_cannot_be_required() -> None:
+def test_more_members_than_there_are_cannot_be_required() -> None:
     with pytest.raises(PipelineError, match="required is at most 5, the members"):
         recipe.load("bn_cnn", "members.folds=5 members.required=6")

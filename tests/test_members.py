@@ -1,6 +1,10 @@
-"""Folds and seeds: every row is predicted by networks that never saw it, and by all of them."""
+"""Folds and seeds: validation rows are predicted by members not trained on them, test rows by all.
+
+Also: how a run with several members is stopped, continued and trained again.
+"""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +12,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
 from pipeline import recipe
 from pipeline.common.errors import PipelineError
+from pipeline.common.progress import ignore
 from pipeline.data.digits import Digits
 from pipeline.data.split import fingerprint, hold_out, k_folds
 from pipeline.evaluation import scores
@@ -30,47 +36,46 @@ FOLDED = (
 )
 
 
-def silent(line: str) -> None:
-    """Take a line of text."""
-
-
 def context(
     root: Path, data: Path | str, settings: str = FOLDED, *runs: str, force: bool = False
 ) -> Context:
-    chosen = recipe.load("mlp_50", settings)
-    request = Request(recipe=chosen, source=str(data), runs=runs, force=force, executor="serial")
-    return Context(root, request, silent)
+    """Return the context of a request for `settings` of mlp_50, or for `runs`, in `root`."""
+    request = Request(
+        recipe=recipe.load("mlp_50", settings),
+        source=str(data),
+        runs=runs,
+        force=force,
+        executor="serial",
+    )
+    return Context(root, request, ignore)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("folds")
-
-
-@pytest.fixture(scope="module")
-def trained_on(small_digits: Path, root: Path) -> tuple[Run, dict[int, set[bytes]]]:
+def run_and_images(
+    small_digits: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, dict[int, set[bytes]]]:
     """A run of three folds and two seeds, and the images that each member trained on."""
-    seen: dict[int, set[bytes]] = {}
+    trained_on: dict[int, set[bytes]] = {}
     original: Callable[..., None] = loop.train_member
 
-    def noting(
+    def note_images(
         settings: Recipe, member: Member, rows: Digits, validation: Digits, **others: Any
     ) -> None:
-        seen[member.index] = {image.tobytes() for image in rows.images}
+        trained_on[member.index] = {image.tobytes() for image in rows.images}
         original(settings, member, rows, validation, **others)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "train_member", noting)
-        return ensemble(context(root, small_digits)), seen
+        patch.setattr(worker, "train_member", note_images)
+        return ensemble(context(tmp_path_factory.mktemp("folds"), small_digits)), trained_on
 
 
 def test_no_row_is_predicted_by_a_member_trained_on_it(
-    trained_on: tuple[Run, dict[int, set[bytes]]], small_digits: Path
+    run_and_images: tuple[Run, dict[int, set[bytes]]], small_digits: Path
 ) -> None:
-    run, seen = trained_on
+    run, trained_on = run_and_images
     table = pd.read_csv(small_digits / "train.csv").to_numpy(np.uint8)
     images = table[:, 1:].reshape(-1, 28, 28, 1)
-    assert [(one.index, one.fold) for one in run.record.members] == list(
+    assert [(member.index, member.fold) for member in run.record.members] == list(
         zip(range(6), [0, 1, 2, 0, 1, 2], strict=True)
     )
     stored = run.load_arrays("validation")
@@ -78,33 +83,29 @@ def test_no_row_is_predicted_by_a_member_trained_on_it(
     np.testing.assert_array_equal(stored["labels"], table[:, 0])
     expected = np.zeros((600, 10))
     for row, image in enumerate(images):
-        unseen = [index for index, rows in seen.items() if image.tobytes() not in rows]
+        unseen = [index for index, seen in trained_on.items() if image.tobytes() not in seen]
         assert len(unseen) == 2, "two seeds of one fold"
-        expected[row] = np.mean([predicted(run, index)[row] for index in unseen], axis=0)
+        expected[row] = np.mean([predictions(run, index)[row] for index in unseen], axis=0)
     np.testing.assert_allclose(stored["probabilities"], expected, atol=1e-5)
     assert run.record.scores is not None
     assert run.record.scores.validation_rows == 600
 
 
-_PREDICTED: dict[int, np.ndarray] = {}
-
-
-def predicted(run: Run, index: int) -> np.ndarray:
-    """The mean probabilities of a member's checkpoints for all labelled rows, by Keras alone."""
-    if index not in _PREDICTED:
-        table = pd.read_csv(Path(run.record.source) / "train.csv").to_numpy(np.float32)
-        images = table[:, 1:].reshape(-1, 28, 28, 1) / 255
-        paths = run.checkpoint_paths(run.record.members[index])
-        assert len(paths) == 2
-        networks = [keras.saving.load_model(path, compile=False) for path in paths]
-        _PREDICTED[index] = np.mean([network(images).numpy() for network in networks], axis=0)
-    return _PREDICTED[index]
+@cache
+def predictions(run: Run, index: int) -> np.ndarray:
+    """Return a member's mean probabilities for all labelled rows, computed by Keras alone."""
+    table = pd.read_csv(Path(run.record.source) / "train.csv").to_numpy(np.float32)
+    images = table[:, 1:].reshape(-1, 28, 28, 1) / 255
+    paths = run.checkpoint_paths(run.record.members[index])
+    assert len(paths) == 2
+    networks = [keras.saving.load_model(path, compile=False) for path in paths]
+    return np.asarray(np.mean([network(images).numpy() for network in networks], axis=0))
 
 
 def test_all_members_predict_the_test_rows(
-    trained_on: tuple[Run, dict[int, set[bytes]]], small_digits: Path
+    run_and_images: tuple[Run, dict[int, set[bytes]]], small_digits: Path
 ) -> None:
-    run, _ = trained_on
+    run, _ = run_and_images
     images = pd.read_csv(small_digits / "test.csv").to_numpy(np.float32).reshape(-1, 28, 28, 1)
     networks = [keras.saving.load_model(path, compile=False) for path in run.checkpoint_paths()]
     assert len(networks) == 12
@@ -112,14 +113,20 @@ def test_all_members_predict_the_test_rows(
     np.testing.assert_allclose(run.load_arrays("test")["probabilities"], expected, atol=1e-5)
 
 
-def test_seeds_of_one_fold_differ(trained_on: tuple[Run, dict[int, set[bytes]]]) -> None:
-    run, seen = trained_on
-    assert seen[0] == seen[3] != seen[1]
-    assert not np.array_equal(predicted(run, 0), predicted(run, 3))
+def test_two_members_of_one_fold_differ(
+    run_and_images: tuple[Run, dict[int, set[bytes]]],
+) -> None:
+    run, trained_on = run_and_images
+    assert trained_on[0] == trained_on[3] != trained_on[1]
+    assert not np.array_equal(predictions(run, 0), predictions(run, 3))
 
 
 def interrupt(patch: pytest.MonkeyPatch, index: int, epochs: int) -> list[int]:
-    """Have Ctrl-C come once, when a member has come so far; return whose training begins."""
+    """Raise KeyboardInterrupt once, when the member of `index` has finished `epochs` epochs.
+
+    Returns a list to which every member's index is added when its training begins, and -1 at the
+    interrupt.
+    """
     original: Callable[..., None] = Recorder._update
     begun: list[int] = []
 
@@ -135,7 +142,7 @@ def interrupt(patch: pytest.MonkeyPatch, index: int, epochs: int) -> list[int]:
     return begun
 
 
-def test_a_run_goes_on_with_the_members_that_are_not_done(
+def test_a_run_continues_with_the_members_that_are_not_done(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = interrupt(monkeypatch, index=1, epochs=1)
@@ -147,32 +154,32 @@ def test_a_run_goes_on_with_the_members_that_are_not_done(
     named = train(context(tmp_path, small_digits, FOLDED, folder.name))
     assert begun == [0, 1, -1, 1, 2, 3, 4, 5]
     assert named.state() == "done"
-    assert [one.status for one in named.record.members] == ["done"] * 6
+    assert [member.status for member in named.record.members] == ["done"] * 6
     assert train(context(tmp_path, small_digits)).id == named.id
     assert len(begun) == 8
 
 
-def test_force_trains_again_and_goes_on_with_that(
+def test_force_trains_a_new_run_and_continues_that_one(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def once(force: bool) -> Run:
+    def train_once(force: bool) -> Run:
         return train(context(tmp_path, small_digits, "training.epochs=2", force=force))
 
-    first = once(force=False)
+    first = train_once(force=False)
     with monkeypatch.context() as patch:
         interrupt(patch, index=0, epochs=1)
         with pytest.raises(KeyboardInterrupt):
-            once(force=True)
-    second = once(force=True)
+            train_once(force=True)
+    second = train_once(force=True)
     assert (second.id, second.state()) == (f"{first.id}-2", "done")
     history = pd.read_csv(second.member_folder(0) / "history.csv")
     assert history["epoch"].tolist() == [1, 2]
     assert len(list((tmp_path / "runs").glob("*/run.json"))) == 2
-    assert once(force=True).id == f"{first.id}-3"
-    assert once(force=False).id == f"{first.id}-3"
+    assert train_once(force=True).id == f"{first.id}-3"
+    assert train_once(force=False).id == f"{first.id}-3"
 
 
-def test_a_folder_may_be_below_the_home_folder(
+def test_a_source_may_begin_with_the_home_folder(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(small_digits.parent))
@@ -180,7 +187,7 @@ def test_a_folder_may_be_below_the_home_folder(
     assert run.record.source == str(small_digits.resolve())
 
 
-def test_scores_of_a_run_that_went_on_are_made_anew(
+def test_a_continued_run_is_scored_again(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = "training.epochs=3 training.learning_rate=0.1"
@@ -199,27 +206,27 @@ def test_scores_of_a_run_that_went_on_are_made_anew(
     assert checkpoint.name.startswith("epoch-003")
 
 
-def test_an_average_that_was_cut_off_is_gone_on_with(
+def test_an_interrupted_average_is_continued(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = "training.epochs=1 seed={}"
     names = [ensemble(context(tmp_path, small_digits, settings.format(seed))).id for seed in (0, 1)]
 
-    def stop(*_: object, **__: object) -> None:
+    def interrupt_scoring(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(scores, "log_loss", stop)
+        patch.setattr(scores, "log_loss", interrupt_scoring)
         with pytest.raises(KeyboardInterrupt):
             ensemble(context(tmp_path, small_digits, settings.format(0), *names))
-    (begun,) = (tmp_path / "runs").glob("ensemble-*")
-    assert RunStore(tmp_path / "runs").find(begun.name).state() == "interrupted"
-    made = ensemble(context(tmp_path, small_digits, settings.format(0), *names))
-    assert (made.folder, made.state()) == (begun, "done")
-    assert made.record.scores
+    (folder,) = (tmp_path / "runs").glob("ensemble-*")
+    assert RunStore(tmp_path / "runs").find(folder.name).state() == "interrupted"
+    finished = ensemble(context(tmp_path, small_digits, settings.format(0), *names))
+    assert (finished.folder, finished.state()) == (folder, "done")
+    assert finished.record.scores
 
 
-def test_a_run_of_other_code_is_not_continued(
+def test_a_run_that_began_with_other_code_is_not_continued(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt(monkeypatch, index=0, epochs=0)
@@ -232,24 +239,32 @@ def test_a_run_of_other_code_is_not_continued(
 
 
 def test_folds_are_those_of_scikit_learn_and_cover_every_row_once(labelled: Digits) -> None:
-    made = k_folds(labelled.labels, 5, 7, "d" * 64)
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate([split.validation_rows for split in made])), np.arange(800)
-    )
-    for split in made:
+    labels, data = labelled.labels, "d" * 64
+    folds = k_folds(labels, 5, 7, data)
+    expected = StratifiedKFold(5, shuffle=True, random_state=7).split(labels, labels)
+    for split, (train_rows, validation_rows) in zip(folds, expected, strict=True):
+        np.testing.assert_array_equal(split.train_rows, train_rows)
+        np.testing.assert_array_equal(split.validation_rows, validation_rows)
         both = np.concatenate([split.train_rows, split.validation_rows])
         np.testing.assert_array_equal(np.sort(both), np.arange(800))
-        counts = np.bincount(labelled.labels[split.validation_rows], minlength=10)
-        assert np.abs(counts - np.bincount(labelled.labels, minlength=10) / 5).max() <= 1
-    again = k_folds(labelled.labels, 5, 7, "d" * 64)
-    assert fingerprint(made) == fingerprint(again)
-    others = [k_folds(labelled.labels, 5, 8, "d" * 64), k_folds(labelled.labels, 4, 7, "d" * 64)]
-    assert len({fingerprint(made), *(fingerprint(other) for other in others)}) == 3
-    one = hold_out(labelled.labels, 0.2, 0, "d" * 64)
-    assert fingerprint([one]) == one.fingerprint
+        counts = np.bincount(labels[split.validation_rows], minlength=10)
+        assert np.abs(counts - np.bincount(labels, minlength=10) / 5).max() <= 1
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([split.validation_rows for split in folds])), np.arange(800)
+    )
+
+
+def test_the_fingerprint_of_folds_identifies_them(labelled: Digits) -> None:
+    labels, data = labelled.labels, "d" * 64
+    settings = [(5, 7), (5, 8), (4, 7)]
+    prints = [fingerprint(k_folds(labels, folds, seed, data)) for folds, seed in settings]
+    assert len(set(prints)) == 3
+    assert fingerprint(k_folds(labels, 5, 7, data)) == prints[0]
+    split = hold_out(labels, 0.2, 0, data)
+    assert fingerprint([split]) == split.fingerprint
 
 
 @pytest.mark.parametrize("folds", [1, 70])
-def test_a_number_of_folds_that_cannot_be_is_refused(folds: int, labelled: Digits) -> None:
+def test_an_impossible_number_of_folds_is_refused(folds: int, labelled: Digits) -> None:
     with pytest.raises(PipelineError, match=rf"members.folds: is {folds}; 2 to \d+ are allowed"):
         k_folds(labelled.labels[:600], folds, 0, "d" * 64)

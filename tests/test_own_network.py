@@ -1,7 +1,8 @@
-"""A network of one's own: trained, continued, predicted with and exported from its file alone."""
+"""A network in a file of one's own: trained, continued, used for prediction, and exported."""
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import pytest
 
 from pipeline import networks, recipe
 from pipeline.common.errors import PipelineError
-from pipeline.executors.recorder import Recorder
+from pipeline.common.progress import ignore
 from pipeline.networks import registry
-from pipeline.runs import Member, Run
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.look import open_views
 from pipeline.stages.request import Request
 from pipeline.stages.train import train
+from tests.commands import REPOSITORY
+from tests.test_members import interrupt
 
 OWN = '''
 import keras
@@ -61,9 +63,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def context(folder: Path, data: Path, executor: str = "serial", run: str = "") -> Context:
-    loaded = {} if run else {"recipe": recipe.load(str(folder / "mine.toml"))}
-    request = Request(source=str(data), executor=executor, runs=tuple(run.split()), **loaded)
-    return Context(folder, request, lambda line: None)
+    """Return the context of a request for the recipe in `folder`, or for a run of it."""
+    request = Request(source=str(data), executor=executor, runs=(run,) if run else ())
+    if not run:
+        request = replace(request, recipe=recipe.load(str(folder / "mine.toml")))
+    return Context(folder, request, ignore)
 
 
 @pytest.mark.parametrize("executor", ["serial", "processes"])
@@ -76,23 +80,25 @@ def test_a_network_file_is_trained_and_kept_in_the_run(
     assert run.record.members[0].parameters == 784 * 30 + 30 + 30 * 10 + 10
     stored = run.load_arrays("validation")
     accuracy = (stored["probabilities"].argmax(axis=1) == stored["labels"]).mean()
-    assert accuracy > 0.5, "it has learned"
-    # From here on, the run's copy is all that there is.
+    assert accuracy > 0.5, "the network has learned nothing"
+    test = run.load_arrays("test")["probabilities"]
+    # From here on, there is only the run's own copy of the network file.
     (folder / "mine.py").unlink()
     networks.register_file("")
     views = open_views(run.id, root=folder)
     assert "Doubled" in views.parameters()
     assert len(views.export(folder / "exported")) == 3
     request = Request(source=str(small_digits), runs=(run.id,), force=True)
-    again = ensemble(Context(folder, request, lambda line: None))
-    np.testing.assert_array_equal(again.load_arrays("test")["probabilities"].shape, (200, 10))
+    again = ensemble(Context(folder, request, ignore))
+    assert test.shape == (200, 10)
+    np.testing.assert_allclose(again.load_arrays("test")["probabilities"], test, atol=1e-6)
 
 
 def identity(folder: Path, data: Path) -> str:
     return train(context(folder, data)).record.identity
 
 
-def test_the_code_of_the_file_is_part_of_the_identity_and_its_place_is_not(
+def test_the_identity_depends_on_the_code_in_the_file_and_not_on_its_path(
     folder: Path, small_digits: Path
 ) -> None:
     first = identity(folder, small_digits)
@@ -107,21 +113,15 @@ def test_the_code_of_the_file_is_part_of_the_identity_and_its_place_is_not(
 def test_an_interrupted_run_continues_from_its_own_copy(
     folder: Path, small_digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Recorder._update
-
-    def record_and_stop(self: Recorder, member: Member) -> None:
-        original(self, member)
-        if member.epochs == 1:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "_update", record_and_stop)
+        interrupt(patch, index=0, epochs=1)
         with pytest.raises(KeyboardInterrupt):
             train(context(folder, small_digits))
     (path,) = (folder / "runs").glob("mine-*")
-    (folder / "mine.py").write_text("raise SystemError('no longer what it was')")
-    run: Run = train(context(folder, small_digits, run=path.name))
-    assert (run.state(), [one.epochs for one in run.record.members]) == ("done", [2, 2])
+    (folder / "mine.py").write_text("raise SystemError('the file has changed')")
+    run = train(context(folder, small_digits, run=path.name))
+    assert run.state() == "done"
+    assert [member.epochs for member in run.record.members] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_interrupted_run_continues_from_its_own_copy(
         ),
     ],
 )
-def test_a_wrong_file_is_one_clear_line_and_leaves_no_run(
+def test_a_wrong_file_is_reported_in_one_line_and_leaves_no_run(
     source: str, message: str, folder: Path, small_digits: Path
 ) -> None:
     (folder / "mine.py").write_text(source)
@@ -158,8 +158,8 @@ def test_networks_of_an_earlier_file_are_forgotten() -> None:
 
 
 def test_the_documented_example_works(tmp_path: Path, small_digits: Path) -> None:
-    """docs/recipes.md shows a network file and a recipe for it."""
-    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+    """The page docs/recipes.md shows a network file and a recipe for it."""
+    page = (REPOSITORY / "docs" / "recipes.md").read_text()
     section = page.split("## Your own network")[1].split("\n## ")[0]
     (source,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (settings,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
@@ -167,5 +167,5 @@ def test_the_documented_example_works(tmp_path: Path, small_digits: Path) -> Non
     (tmp_path / "mine.toml").write_text(settings)
     loaded = recipe.load(str(tmp_path / "mine.toml"), "training.epochs=1")
     request = Request(recipe=loaded, source=str(small_digits), executor="serial")
-    run = train(Context(tmp_path, request, lambda line: None))
+    run = train(Context(tmp_path, request, ignore))
     assert json.loads((run.folder / "run.json").read_text())["status"] == "done"
