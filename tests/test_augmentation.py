@@ -1,4 +1,4 @@
-"""Both engines give the same image for the same warp, and sample from the same distributions."""
+"""Both engines apply the same warp in the same way, and sample from the same distributions."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_engines_sample_from_the_same_distributions() -> None:
         assert by_warp[:, column].std() > 0, name
 
 
-def test_sampling_leaves_numpys_global_state_alone() -> None:
+def test_sampling_does_not_change_numpys_global_state() -> None:
     np.random.seed(5)
     expected = np.random.random()
     np.random.seed(5)

@@ -1,4 +1,4 @@
-"""The commands as a person types them: real digits, real training, the real kaggle command."""
+"""The commands as a person types them, with real digits, training and kaggle command."""
 
 import json
 import os
@@ -19,9 +19,9 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from pipeline.competitions import submission
+from tests.commands import REPOSITORY
 from tests.kaggle_stand_in import TOKEN, StandIn
 
-REPOSITORY = Path(__file__).parents[1]
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 OPTIONS = re.search(r"^export (.*)$", MAKEFILE, re.MULTILINE)[1].split()  # type: ignore[index]
 QUICK = ["--recipe", "quick", "--set", "training.epochs=1"]
@@ -54,7 +54,7 @@ finally:
 
 @dataclass
 class Workspace:
-    """A folder to type commands in, with a home of its own and no credentials."""
+    """A folder to run commands in, with a home folder of its own and without credentials."""
 
     folder: Path
     environment: dict[str, str]
@@ -72,8 +72,8 @@ class Workspace:
         )
 
     def only_run(self, pattern: str) -> Path:
-        (found,) = (self.folder / "runs").glob(pattern)
-        return found
+        (path,) = (self.folder / "runs").glob(pattern)
+        return path
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +87,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     home = folder / "home"
     home.mkdir()
     own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
-    # Should credentials be found all the same, Kaggle itself is out of reach.
+    # If the command found credentials after all, it still could not reach Kaggle.
     closed = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     return Workspace(folder, {**kept, **own, **closed})
 
 
 @pytest.fixture(scope="module")
 def first(workspace: Workspace) -> subprocess.CompletedProcess[str]:
-    """`submit` from nothing, every file that it opens noted."""
+    """The first `submit` in the workspace. It notes the files with labels that it opens."""
     opened = str(workspace.folder / "opened.json")
     return workspace.run("submit", *QUICK, program=("-c", AUDITED), OPENED=opened)
 
@@ -103,7 +103,7 @@ def first(workspace: Workspace) -> subprocess.CompletedProcess[str]:
 def kaggle(
     workspace: Workspace, first: subprocess.CompletedProcess[str]
 ) -> Iterator[tuple[StandIn, Workspace]]:
-    """A stand-in for Kaggle with the practice competition's files, and a signed-in person."""
+    """A stand-in for Kaggle with the practice competition's files, and a workspace with a token."""
     data = workspace.folder / "data" / "practice"
     with StandIn(
         train_csv=data / "train.csv",
@@ -114,7 +114,7 @@ def kaggle(
         yield server, Workspace(workspace.folder, {**environment, "PYTHONPATH": str(REPOSITORY)})
 
 
-def test_from_nothing_to_a_scored_submission(
+def test_one_command_makes_a_scored_submission(
     workspace: Workspace, first: subprocess.CompletedProcess[str]
 ) -> None:
     assert first.returncode == 0, first.stderr
@@ -145,16 +145,16 @@ def test_only_the_scorer_reads_the_hidden_labels(
     mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
     assert hidden
     assert mnist
-    stamping = {"pipeline.common.files", "pipeline.competitions.practice.competition"}
+    checksum = {"pipeline.common.files", "pipeline.competitions.practice.competition"}
     for callers in hidden:
-        # Besides the scorer, only the checksum of the freshly built file is taken.
-        assert "pipeline.competitions.practice.scorer" in callers or stamping <= set(callers)
+        # The other reader is the checksum of the file that has just been made.
+        assert "pipeline.competitions.practice.scorer" in callers or checksum <= set(callers)
     assert any("pipeline.competitions.practice.scorer" in callers for callers in hidden)
     for callers in mnist:
         assert "pipeline.competitions.practice.builder" in callers
 
 
-def test_the_same_again_trains_and_uploads_nothing(
+def test_the_same_command_a_second_time_trains_and_uploads_nothing(
     workspace: Workspace, first: subprocess.CompletedProcess[str], without_tensorflow: str
 ) -> None:
     ledger = (workspace.folder / "submissions" / "ledger.csv").read_text()
@@ -166,22 +166,22 @@ def test_the_same_again_trains_and_uploads_nothing(
     assert (workspace.folder / "submissions" / "ledger.csv").read_text() == ledger
 
 
-def test_an_identical_csv_is_uploaded_again_only_by_force(
+def test_force_uploads_an_identical_csv_again(
     workspace: Workspace, first: subprocess.CompletedProcess[str], without_tensorflow: str
 ) -> None:
     name = workspace.only_run("quick-s0-*").name
     command = ["submit", "--run", name, "--force", "--json", "--message", "once more"]
     done = workspace.run(*command)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["upload"]["message"].endswith("once more")
+    outcome = json.loads(done.stdout)
+    assert outcome["upload"]["message"].endswith("once more")
     ledger = pd.read_csv(workspace.folder / "submissions" / "ledger.csv")
     assert list(ledger["run"]) == [name, name]
     assert ledger["token"].nunique() == 2
     assert ledger["sha256"].nunique() == 1
 
 
-def test_kaggle_from_download_to_score(kaggle: tuple[StandIn, Workspace]) -> None:
+def test_a_submission_to_kaggle_from_download_to_score(kaggle: tuple[StandIn, Workspace]) -> None:
     server, workspace = kaggle
     server.faults.lists_before_scored = 1
     done = workspace.run("submit", *OTHER)
@@ -201,7 +201,7 @@ def test_kaggle_from_download_to_score(kaggle: tuple[StandIn, Workspace]) -> Non
     assert not any(TOKEN in text for text in texts)
 
 
-def test_a_refusal_by_kaggle_is_one_line_and_keeps_the_csv(
+def test_a_refusal_by_kaggle_is_reported_in_one_line_and_keeps_the_csv(
     kaggle: tuple[StandIn, Workspace], without_tensorflow: str
 ) -> None:
     server, workspace = kaggle
@@ -241,24 +241,23 @@ def test_several_runs_are_averaged(workspace: Workspace, kaggle: tuple[StandIn, 
     names = [workspace.only_run(f"quick-s{seed}-*").name for seed in (0, 1)]
     done = workspace.run("submit", "--source", "practice", RUN=" ".join(names))
     assert done.returncode == 0, done.stderr
-    made = workspace.only_run("ensemble-*")
+    average = workspace.only_run("ensemble-*")
     stored = [np.load(workspace.folder / "runs" / name / "test.npz") for name in names]
-    expected = np.mean([one["probabilities"] for one in stored], axis=0)
-    np.testing.assert_allclose(np.load(made / "test.npz")["probabilities"], expected, atol=1e-6)
+    expected = np.mean([arrays["probabilities"] for arrays in stored], axis=0)
+    np.testing.assert_allclose(np.load(average / "test.npz")["probabilities"], expected, atol=1e-6)
     again = workspace.run("submit", "--source", "practice", RUN=" ".join(reversed(names)))
     assert "is there already" in again.stdout
     assert "nothing was uploaded" in again.stdout
-    (made / "test.npz").write_bytes(b"")
-    named = ["ensemble", "--run", made.name]
-    damaged = workspace.run("submission", "--run", made.name)
+    (average / "test.npz").write_bytes(b"")
+    damaged = workspace.run("submission", "--run", average.name)
     assert damaged.returncode == 1
-    assert f"make ensemble RUN={made.name} FORCE=1" in damaged.stderr
-    assert workspace.run(*named, "--force").returncode == 0
-    np.testing.assert_allclose(np.load(made / "test.npz")["probabilities"], expected, atol=1e-6)
+    assert f"make ensemble RUN={average.name} FORCE=1" in damaged.stderr
+    assert workspace.run("ensemble", "--run", average.name, "--force").returncode == 0
+    np.testing.assert_allclose(np.load(average / "test.npz")["probabilities"], expected, atol=1e-6)
 
 
 class Page(HTMLParser):
-    """A page's texts, and the bytes of the pictures in it by what they are told to show."""
+    """The texts of a page, and the bytes of its pictures by their alternative texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -275,10 +274,10 @@ class Page(HTMLParser):
             kind, _, encoded = (given["src"] or "").partition(",")
             assert kind == "data:image/png;base64"
             self.pictures[given["alt"] or ""] = b64decode(encoded)
-        assert tag not in ("script", "link"), "the page needs nothing else"
+        assert tag not in ("script", "link"), "the page must need no other file"
 
 
-def test_the_report_has_every_run_with_its_pictures(
+def test_the_report_shows_every_run_with_its_pictures(
     workspace: Workspace, kaggle: tuple[StandIn, Workspace], without_tensorflow: str
 ) -> None:
     done = workspace.run("report", PYTHONPATH=without_tensorflow)
@@ -295,11 +294,11 @@ def test_the_report_has_every_run_with_its_pictures(
     assert drawn == page.pictures[f"{run.name}: confusion of the validation rows"]
     curves = (run / "members" / "0" / "curves.png").read_bytes()
     assert curves == page.pictures[f"{run.name}: learning curves of member 1"]
-    assert any("6,300 validation rows" in told for told in page.pictures)
+    assert any("6,300 validation rows" in text for text in page.pictures)
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
+def test_a_run_stopped_by_ctrl_c_can_be_submitted_and_continued(
     workspace: Workspace, first: subprocess.CompletedProcess[str]
 ) -> None:
     process = subprocess.Popen(
@@ -332,7 +331,7 @@ def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
         text=True,
     )
     assert process.stdout
-    assert any(line == f"going on after epoch {epochs}\n" for line in process.stdout)
+    assert any(line == f"continuing after epoch {epochs}\n" for line in process.stdout)
     assert next(process.stdout).startswith(f"epoch {epochs + 1:>2}/14")
     refused = workspace.run("train", "--recipe", "quick", "--seed", "9")
     assert refused.returncode == 1
@@ -341,7 +340,9 @@ def test_ctrl_c_leaves_a_run_whose_checkpoints_are_used(
     process.communicate(timeout=60)
 
 
-def test_a_folder_of_csvs_ends_with_how_to_upload(workspace: Workspace, small_digits: Path) -> None:
+def test_a_submission_from_a_folder_says_how_to_upload_it(
+    workspace: Workspace, small_digits: Path
+) -> None:
     done = workspace.run(
         *["submit", "--recipe", "quick", "--set", "training.epochs=1"], SOURCE=str(small_digits)
     )
@@ -350,7 +351,7 @@ def test_a_folder_of_csvs_ends_with_how_to_upload(workspace: Workspace, small_di
     assert "https://www.kaggle.com/competitions/digit-recognizer/submit" in done.stdout
 
 
-def test_mnist_is_tested_and_looked_at_but_not_submitted(
+def test_mnist_gets_a_test_accuracy_and_pictures_but_no_submission(
     workspace: Workspace, without_tensorflow: str
 ) -> None:
     variables: dict[str, Any] = {"SOURCE": "mnist", "RECIPE": "mlp_50", "SET": "training.epochs=1"}
@@ -358,20 +359,20 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "source: MNIST, 60,000 labelled digits and 10,000 to test on" in done.stdout
-    told = r"test accuracy (0\.8\d+) on 10,000 rows \(95 % interval"
-    (accuracy,) = re.findall(told, done.stdout)
+    score = r"test accuracy (0\.8\d+) on 10,000 rows \(95 % interval"
+    (accuracy,) = re.findall(score, done.stdout)
     run = workspace.only_run("mlp_50-s0-*")
     stored = np.load(run / "test.npz")
-    found = accuracy_score(stored["labels"], stored["probabilities"].argmax(axis=1))
-    assert float(accuracy) == pytest.approx(found, abs=1e-5)
+    expected = accuracy_score(stored["labels"], stored["probabilities"].argmax(axis=1))
+    assert float(accuracy) == pytest.approx(expected, abs=1e-5)
     (group,) = [
         group
         for group in json.loads(workspace.run("compare", "--json").stdout)["groups"]
         if group["source"] == "mnist"
     ]
-    assert [row["test_accuracy"] for row in group["rows"]] == [found]
+    assert [row["test_accuracy"] for row in group["rows"]] == [expected]
     again = workspace.run("ensemble", PYTHONPATH=without_tensorflow, **variables)
-    assert re.findall(told, again.stdout) == [accuracy]
+    assert re.findall(score, again.stdout) == [accuracy]
     for command in ("submission", "submit"):
         refused = workspace.run(command, PYTHONPATH=without_tensorflow, **variables)
         assert refused.returncode == 1
@@ -380,7 +381,7 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
     assert looked.returncode == 0, looked.stderr
     assert (run / "look" / "confusion-validation.png").stat().st_size > 10_000
     assert looked.stdout.splitlines()[-2].split()[-1] == "6000"
-    # As make exports them: variables that are not given may be there and empty.
+    # make exports variables that are not given as empty texts.
     pair: dict[str, Any] = {
         "TRUE": "0",
         "PREDICTED": "6",
@@ -394,7 +395,7 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
     assert "label 0, predicted as 6:" in looked.stdout
 
 
-def test_data_and_split_by_themselves_check_and_list_copies(
+def test_data_checks_every_cell_and_split_lists_duplicates(
     workspace: Workspace, small_digits: Path, tmp_path: Path
 ) -> None:
     for name in ("train.csv", "test.csv"):
@@ -404,12 +405,12 @@ def test_data_and_split_by_themselves_check_and_list_copies(
     assert checked.returncode == 0, checked.stderr
     assert f"{tmp_path}/train.csv: 601 labelled rows, every cell checked\n" in checked.stdout
     assert f"{tmp_path}/test.csv: 201 rows to predict, every cell checked\n" in checked.stdout
-    parted = workspace.run("split", "--source", str(tmp_path))
-    assert parted.returncode == 0, parted.stderr
-    assert "510 training and 91 validation rows, stratified, in " in parted.stdout
-    told = "1 within the labelled rows, 0 between them and the rows to predict, listed in (.*)"
-    listed = re.search(told, parted.stdout)
-    assert listed, parted.stdout
+    divided = workspace.run("split", "--source", str(tmp_path))
+    assert divided.returncode == 0, divided.stderr
+    assert "510 training and 91 validation rows, stratified, in " in divided.stdout
+    counts = "1 within the labelled rows, 0 between them and the rows to predict"
+    listed = re.search(f"{counts}, listed in (.*)", divided.stdout)
+    assert listed, divided.stdout
     (copy,) = pd.read_csv(workspace.folder / listed[1]).to_dict("records")
     assert (copy["kind"], copy["train_row"], copy["other_row"]) == ("train", 0, 600)
 
@@ -424,17 +425,17 @@ def test_data_and_split_by_themselves_check_and_list_copies(
             "SOURCE is 'elsewhere'; it must be auto, kaggle, practice, mnist,",
         ),
         (["split", "--run", "quick"], "make split takes no RUN; leave it out"),
-        (["train", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
+        (["train", "--run", "zzz"], "RUN is 'zzz': no run begins with it"),
         (["train", "--run", "quick", "--seed", "1"], "a run has its own recipe; leave out RECIPE,"),
         (["submit", "--run", "quick", "--recipe", "quick"], "a run has its own recipe; leave out"),
         (["submit", "--executor", "gpu"], "EXECUTOR is 'gpu'; use one of auto, serial, processes"),
         (["look", "--view", "digits"], "RUN is ''; make look draws one trained run"),
-        (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
+        (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins with it"),
         (["submit", "--source", "kaggle"], "credentials"),
         (["train", "--set", "network.name=vgg"], "network.name is 'vgg'; it must be one of"),
     ],
 )
-def test_failures_are_one_line_and_exit_1(
+def test_a_failure_is_reported_in_one_line_and_exits_1(
     workspace: Workspace,
     first: subprocess.CompletedProcess[str],
     arguments: list[str],
@@ -458,27 +459,18 @@ def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensor
     for arguments in (["--help"], ["submit", "--help"], ["look", "--help"], ["runs", "--json"]):
         assert workspace.run(*arguments, PYTHONPATH=without_tensorflow).returncode == 0
     secret = "KGAT_" + "x" * 32
-    told = workspace.run("doctor", PYTHONPATH=without_tensorflow, KAGGLE_API_TOKEN=secret)
-    assert told.returncode == 0
-    assert secret not in told.stdout + told.stderr
+    doctor = workspace.run("doctor", PYTHONPATH=without_tensorflow, KAGGLE_API_TOKEN=secret)
+    assert doctor.returncode == 0
+    assert secret not in doctor.stdout + doctor.stderr
     for words in ("Python", "TensorFlow", "CPU cores", "KAGGLE_API_TOKEN", "data/mnist", "free"):
-        assert words in told.stdout
+        assert words in doctor.stdout
     without = workspace.run("doctor", PYTHONPATH=without_tensorflow)
     assert "make a token at https://www.kaggle.com/settings" in without.stdout
 
 
-def test_make_help_lists_every_target_of_the_contract() -> None:
-    told = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    stages = ["setup", "data", "split", "train", "ensemble", "submission", "submit", "compare"]
-    for target in [
-        *stages,
-        "report",
-        "look",
-        "baselines",
-        "bench",
-        "doctor",
-        "lint",
-        "test",
-        "clean",
-    ]:
-        assert f"  make {target} " in told.stdout
+def test_make_lists_every_target() -> None:
+    listing = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    targets = "setup data split train ensemble submission submit compare report look baselines"
+    targets += " runs doctor bench lint test test-slow clean help"
+    for target in targets.split():
+        assert f"  make {target} " in listing.stdout

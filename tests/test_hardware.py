@@ -1,4 +1,4 @@
-"""What the automatic settings mean on each kind of device."""
+"""What the automatic settings mean on each kind of device, and what is reported of it."""
 
 import os
 import subprocess
@@ -47,40 +47,42 @@ def test_a_system_without_cpuinfo_gets_float32(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("native", "automatic"), [(True, "mixed_bfloat16"), (False, "float32")])
-def test_a_cpu_predicts_in_what_it_multiplies(
+def test_a_cpu_predicts_in_bfloat16_if_it_multiplies_that(
     native: bool, automatic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hardware, "cpu_multiplies_bfloat16", lambda: native)
     assert hardware.prediction_precision(recipe.load("bn_cnn").prediction) == automatic
-    for asked in ("float32", "mixed_bfloat16"):
-        settings = recipe.load("bn_cnn", f"prediction.precision={asked}").prediction
-        assert hardware.prediction_precision(settings) == asked
+    for precision in ("float32", "mixed_bfloat16"):
+        settings = recipe.load("bn_cnn", f"prediction.precision={precision}").prediction
+        assert hardware.prediction_precision(settings) == precision
 
 
 @pytest.mark.parametrize(
     ("capability", "precision"),
     [((6, 1), "float32"), ((7, 5), "mixed_float16"), ((8, 0), "mixed_bfloat16")],
 )
-def test_a_gpu_gets_what_its_units_multiply_and_xla(
+def test_a_gpu_trains_in_the_precision_of_its_units_and_with_xla(
     capability: tuple[int, int], precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The machines that test this have no GPU: TensorFlow's answers about one are replaced.
+    # The test machines have no GPU, so TensorFlow's answers about GPUs are replaced.
     gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
-    grown = []
+    growth = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [gpu])
     experimental = tf.config.experimental
     monkeypatch.setattr(
-        experimental, "set_memory_growth", lambda device, on: grown.append((device, on))
+        experimental, "set_memory_growth", lambda device, on: growth.append((device, on))
     )
     details = {"device_name": "Test GPU", "compute_capability": capability}
     monkeypatch.setattr(experimental, "get_device_details", lambda device: details)
-    found = hardware.prepare(recipe.load("bn_cnn").training)
-    assert (found.precision, found.xla, found.gpus) == (precision, True, ["Test GPU"])
-    assert grown == [(gpu, True)]
+    device = hardware.prepare(recipe.load("bn_cnn").training)
+    assert (device.precision, device.xla, device.gpus) == (precision, True, ["Test GPU"])
+    assert growth == [(gpu, True)]
     monkeypatch.setattr(hardware, "cpu_multiplies_bfloat16", lambda: True)
     assert hardware.prediction_precision(recipe.load("bn_cnn").prediction) == "float32"
-    asked = recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
-    assert (hardware.prepare(asked).precision, hardware.prepare(asked).xla) == ("float32", False)
+    device = hardware.prepare(
+        recipe.load("bn_cnn", "training.precision=float32 training.xla=off").training
+    )
+    assert (device.precision, device.xla) == ("float32", False)
     monkeypatch.setattr(experimental, "enable_op_determinism", lambda: None)
     for xla in ("auto", "on"):
         settings = recipe.TrainingSettings.model_validate({"deterministic": True, "xla": xla})
@@ -120,14 +122,14 @@ def test_no_nvidia_smi_means_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert not startup.nvidia_driver_answers()
 
 
-SETTLED = """
+PREPARE = """
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 from pipeline import recipe
 from pipeline.training import hardware
-found = hardware.prepare(recipe.load("quick", "training.deterministic={}").training, threads={})
+device = hardware.prepare(recipe.load("quick", "training.deterministic={}").training, threads={})
 print(tf.config.threading.get_intra_op_parallelism_threads(), is_op_determinism_enabled())
-print(found.threads == (1 if {} else found.cores))
+print(device.threads == (1 if {} else device.cores))
 """
 
 
@@ -135,11 +137,11 @@ print(found.threads == (1 if {} else found.cores))
     ("deterministic", "threads", "expected"),
     [("true", 1, "1 True\nTrue\n"), ("false", None, "0 False\nTrue\n")],
 )
-def test_threads_and_determinism_are_settled_before_tensorflow_starts(
+def test_prepare_sets_tensorflows_threads_and_determinism(
     deterministic: str, threads: int | None, expected: str
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SETTLED.format(deterministic, threads, threads)],
+        [sys.executable, "-c", PREPARE.format(deterministic, threads, threads)],
         env=plain_environment(),
         capture_output=True,
         text=True,
@@ -147,7 +149,7 @@ def test_threads_and_determinism_are_settled_before_tensorflow_starts(
     assert done.stdout == expected, done.stderr
 
 
-def test_a_gpu_that_tensorflow_cannot_use_is_told(
+def test_a_gpu_that_tensorflow_cannot_use_is_reported(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe.load("mlp_50", "training.epochs=1")
@@ -157,7 +159,7 @@ def test_a_gpu_that_tensorflow_cannot_use_is_told(
     assert sum(line.startswith("this machine has an NVIDIA GPU, but") for line in lines) == 1
 
 
-def test_a_cluster_that_counts_for_nothing_is_told(
+def test_an_unused_ray_address_is_reported(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe.load("mlp_50", "training.epochs=1")
@@ -168,7 +170,7 @@ def test_a_cluster_that_counts_for_nothing_is_told(
     assert lines.count(message) == 1
 
 
-def test_a_member_without_gpus_trains_without_them_wherever_it_is(
+def test_a_member_that_uses_no_gpu_has_them_hidden_in_its_worker(
     labelled: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = recipe.load("mlp_50", "training.epochs=1 members.gpus=0")

@@ -1,4 +1,4 @@
-"""Losses and optimisers, held to Keras's own on the same digits."""
+"""Losses, optimisers and schedules, compared with Keras's own."""
 
 import keras
 import numpy as np
@@ -16,12 +16,12 @@ from pipeline.training.objective import (
 )
 
 
-def test_mean_squared_error_is_kerass_own_on_one_hot_labels(labelled: Digits) -> None:
+def test_mean_squared_error_equals_keras_on_one_hot_labels(labelled: Digits) -> None:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 800).astype(np.float32)
     one_hot = keras.utils.to_categorical(labelled.labels, 10)
     expected = keras.losses.MeanSquaredError()(one_hot, probabilities).numpy()
-    found = tf.reduce_mean(mean_squared_error(tf.constant(labelled.labels), probabilities)).numpy()
-    assert found == pytest.approx(expected, rel=1e-6)
+    losses = mean_squared_error(tf.constant(labelled.labels), probabilities)
+    assert tf.reduce_mean(losses).numpy() == pytest.approx(expected, rel=1e-6)
 
 
 KERAS_OPTIMIZERS = {
@@ -38,7 +38,7 @@ KERAS_LOSSES = {
 
 @pytest.mark.parametrize("loss", KERAS_LOSSES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
+def test_training_steps_equal_those_of_keras_on_one_hot_labels(
     optimizer: str, loss: str, labelled: Digits
 ) -> None:
     decay = "training.weight_decay=0.1" if optimizer == "adamw" else ""
@@ -56,11 +56,11 @@ def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
         type(kind).from_config(kind.get_config()), KERAS_LOSSES[loss], metrics=["accuracy"]
     )
     for _ in range(3):
-        found = ours.train_on_batch(images, labelled.labels)
+        metrics = ours.train_on_batch(images, labelled.labels)
         expected = plain.train_on_batch(images, keras.utils.to_categorical(labelled.labels, 10))
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
-    for one, other in zip(ours.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    np.testing.assert_allclose(metrics, expected, rtol=1e-4)
+    for weights, expected_weights in zip(ours.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(weights, expected_weights, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_step_is_the_one_that_keras_makes_from_one_hot_labels(
         (0.999, {0: 0, 99: 0.01, 100: 0}),
     ],
 )
-def test_the_cosine_schedule_rises_in_a_line_and_falls_as_half_a_cosine(
+def test_the_cosine_schedule_rises_linearly_and_falls_as_half_a_cosine(
     warm_up: float, expected: dict[int, float]
 ) -> None:
     changes = "schedule.kind=cosine reduce_on_plateau.enabled=false early_stopping.enabled=false"
@@ -88,7 +88,7 @@ def test_the_cosine_schedule_rises_in_a_line_and_falls_as_half_a_cosine(
     ("precision", "expected"),
     [("mixed_float16", "LossScaleOptimizer"), ("mixed_bfloat16", "Adam"), ("float32", "Adam")],
 )
-def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: str) -> None:
+def test_only_float16_is_trained_with_loss_scaling(precision: str, expected: str) -> None:
     settings = recipe.load("quick")
     network = accelerate(networks.build("small_cnn"), precision, on_cpu=True)
     rate = learning_rate(settings, steps=3)
@@ -98,11 +98,13 @@ def test_float16_alone_is_trained_with_a_scaled_loss(precision: str, expected: s
 
 
 @pytest.mark.parametrize("possible", [True, False])
-def test_xla_compiles_only_what_it_knows(possible: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, object] = {}
-    # Keras has its own say, which a test before this one may have changed (op determinism).
-    monkeypatch.setattr(keras.Model, "compile", lambda self, **named: given.update(named))
+def test_xla_compiles_only_layers_that_support_it(
+    possible: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, object] = {}
+    # The real `compile` also looks at op determinism, which an earlier test may have switched on.
+    monkeypatch.setattr(keras.Model, "compile", lambda self, **named: arguments.update(named))
     network = networks.build("mlp_50")
     network.layers[0].supports_jit = possible
     compile_network(network, recipe.load("mlp_50").training, 1e-3, xla=True)
-    assert given["jit_compile"] is possible
+    assert arguments["jit_compile"] is possible

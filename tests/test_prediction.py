@@ -1,4 +1,4 @@
-"""Prediction: folded networks against Keras's own, and bfloat16 against float32."""
+"""Prediction: fused networks against Keras's own, and bfloat16 against float32."""
 
 import zipfile
 from pathlib import Path
@@ -17,15 +17,15 @@ from pipeline.common.progress import ignore
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
 from pipeline.data.split import k_folds
-from pipeline.networks.batch_norm_fusion import fold
+from pipeline.networks import batch_norm_fusion
 from pipeline.prediction.ensemble import DOUBT, out_of_fold, predict
 from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.runs import Checkpoint, Member, RunStore
 from tests.alone import training_record
 
 
-def scatter(network: keras.Model) -> None:
-    """Give every normalization other moments, scales and offsets than those it begins with."""
+def randomize_normalization(network: keras.Model) -> None:
+    """Set the moments, scales and offsets of all batch normalization to random numbers."""
     generator = np.random.default_rng(0)
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -35,29 +35,30 @@ def scatter(network: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("name", networks.names())
-def test_a_folded_network_has_the_same_outputs(name: str, labelled: Digits) -> None:
+def test_a_fused_network_has_the_same_outputs(name: str, labelled: Digits) -> None:
     keras.utils.set_random_seed(0)
     network = networks.build(name)
-    scatter(network)
+    randomize_normalization(network)
     images = labelled.images[:200].astype(np.float32) / 255
     expected = network(images, training=False)
-    np.testing.assert_allclose(fold(network, "float32")(images), expected, atol=2e-5)
+    fused = batch_norm_fusion.fold(network, "float32")
+    np.testing.assert_allclose(fused(images), expected, atol=2e-5)
 
 
-def test_folding_leaves_no_normalization_behind_a_linear_layer_and_no_dropout() -> None:
-    folded = fold(networks.build("bn_cnn"), "mixed_bfloat16")
-    kinds = [type(layer).__name__ for layer in folded.layers]
+def test_fusion_leaves_no_normalization_after_a_linear_layer_and_no_dropout() -> None:
+    fused = batch_norm_fusion.fold(networks.build("bn_cnn"), "mixed_bfloat16")
+    kinds = [type(layer).__name__ for layer in fused.layers]
     assert kinds == [*["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense"]
-    assert [layer.activation.__name__ for layer in folded.layers if hasattr(layer, "kernel")] == [
+    assert [layer.activation.__name__ for layer in fused.layers if hasattr(layer, "kernel")] == [
         *["relu"] * 4,
         "softmax",
     ]
-    assert {layer.compute_dtype for layer in folded.layers[:-1]} == {"bfloat16"}
-    assert folded.layers[-1].compute_dtype == "float32"
+    assert {layer.compute_dtype for layer in fused.layers[:-1]} == {"bfloat16"}
+    assert fused.layers[-1].compute_dtype == "float32"
 
 
-def test_a_normalization_behind_an_activation_stays() -> None:
-    """And one without scale and offset, behind a layer without bias, is folded."""
+def test_only_normalization_right_after_a_linear_layer_is_fused() -> None:
+    """One after an activation stays. One without scale and offset is fused, also without a bias."""
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [
@@ -71,30 +72,30 @@ def test_a_normalization_behind_an_activation_stays() -> None:
             networks.registry.output(),
         ]
     )
-    scatter(network)
+    randomize_normalization(network)
     images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
-    folded = fold(network, "float32")
-    assert len(folded.layers) == len(network.layers) - 1
-    np.testing.assert_allclose(folded(images), network(images, training=False), atol=2e-6)
+    fused = batch_norm_fusion.fold(network, "float32")
+    assert len(fused.layers) == len(network.layers) - 1
+    np.testing.assert_allclose(fused(images), network(images, training=False), atol=2e-6)
 
 
 def save_untrained(name: str, seed: int, sharpness: float, path: Path) -> Path:
-    """Save a network with its first weights, but for a softmax as sure as `sharpness` makes it."""
+    """Save an untrained network. A higher `sharpness` makes its softmax outputs more certain."""
     keras.utils.set_random_seed(seed)
     network = networks.build(name)
-    scatter(network)
+    randomize_normalization(network)
     network.layers[-1].kernel.assign(network.layers[-1].kernel * sharpness)
     network.save(path)
     return path
 
 
-def test_a_damaged_checkpoint_is_told_as_such(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported(tmp_path: Path) -> None:
     path = save_untrained("mlp_50", 0, 1, tmp_path / "epoch.keras")
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
-        begins = [member.header_offset + 100 for member in archive.infolist()]
-    for place in begins:
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        offsets = [member.header_offset + 100 for member in archive.infolist()]
+    for offset in offsets:
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         with pytest.raises(PipelineError, match=r"epoch.keras cannot be loaded \(.* is damaged\)"):
             load_checkpoint(path)
     for damaged in (whole[:-200], b""):
@@ -114,15 +115,17 @@ def test_rows_in_doubt_are_predicted_in_float32(labelled: Digits, tmp_path: Path
     second, first = np.sort(exact)[:, -2:].T
     doubtful = first - second < 0.8 * DOUBT
     assert 20 < doubtful.sum() < 780
-    _, told, *words = lines[-1].split()
+    _, count, *words = lines[-1].split()
     assert " ".join(words) == "rows in doubt again, in float32"
-    assert int(told) == pytest.approx((first - second < DOUBT).sum(), abs=5)
+    assert int(count) == pytest.approx((first - second < DOUBT).sum(), abs=5)
     np.testing.assert_allclose(fast[doubtful], exact[doubtful], atol=1e-6)
     assert abs(fast - exact).max() > 1e-5
     np.testing.assert_array_equal(fast.argmax(axis=1), exact.argmax(axis=1))
 
 
-def test_of_a_run_with_folds_too(labelled: Digits, tmp_path: Path) -> None:
+def test_rows_in_doubt_of_a_run_with_folds_are_predicted_in_float32(
+    labelled: Digits, tmp_path: Path
+) -> None:
     splits = k_folds(labelled.labels, 2, 0, "d" * 64)
     saved = Checkpoint(file="a.keras", epoch=1, val_accuracy=0.9, val_loss=0.1)
     members = [Member(index=fold, fold=fold, seed=0, checkpoints=[saved]) for fold in (0, 1)]
@@ -133,37 +136,37 @@ def test_of_a_run_with_folds_too(labelled: Digits, tmp_path: Path) -> None:
     rows = SimpleNamespace(labelled=labelled, test_images=labelled.images[:300])
     _, *exact = out_of_fold(run, splits, cast(Dataset, rows), "float32", ignore)
     _, *fast = out_of_fold(run, splits, cast(Dataset, rows), "mixed_bfloat16", ignore)
-    for right, found in zip(exact, fast, strict=True):
-        second, first = np.sort(right)[:, -2:].T
+    for expected, probabilities in zip(exact, fast, strict=True):
+        second, first = np.sort(expected)[:, -2:].T
         doubtful = first - second < 0.8 * DOUBT
-        assert 5 < doubtful.sum() < 0.9 * len(right)
-        np.testing.assert_allclose(found[doubtful], right[doubtful], atol=1e-6)
-        assert abs(found - right).max() > 1e-5
-        np.testing.assert_array_equal(found.argmax(axis=1), right.argmax(axis=1))
+        assert 5 < doubtful.sum() < 0.9 * len(expected)
+        np.testing.assert_allclose(probabilities[doubtful], expected[doubtful], atol=1e-6)
+        assert abs(probabilities - expected).max() > 1e-5
+        np.testing.assert_array_equal(probabilities.argmax(axis=1), expected.argmax(axis=1))
 
 
-def test_float32_is_exact_on_any_gpu(
+def test_prediction_in_float32_switches_tensorfloat_32_off(
     labelled: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorFloat-32 is TensorFlow's default, and what training left it at is put back."""
+    """TensorFlow's default is on. Afterwards the setting is what it was before."""
     allowed = tf.config.experimental.tensor_float_32_execution_enabled
-    seen = []
+    settings = []
     original = Predictor.__call__
 
-    def noting(self: Predictor, images: np.ndarray) -> np.ndarray:
-        seen.append(allowed())
+    def note_setting(self: Predictor, images: np.ndarray) -> np.ndarray:
+        settings.append(allowed())
         return original(self, images)
 
-    monkeypatch.setattr(Predictor, "__call__", noting)
+    monkeypatch.setattr(Predictor, "__call__", note_setting)
     path = save_untrained("mlp_50", 0, 1, tmp_path / "0.keras")
     assert allowed()
     predict([path], [labelled.images[:10]], "float32", ignore)
-    assert seen == [False]
+    assert settings == [False]
     assert allowed()
 
 
-def test_two_sure_networks_that_disagree_leave_a_row_in_doubt(tmp_path: Path) -> None:
-    """Each alone is sure of nearly every row, so that only their mean tells which are close."""
+def test_rows_on_which_two_certain_networks_disagree_are_in_doubt(tmp_path: Path) -> None:
+    """Each network is certain of nearly every row. Only their mean shows which rows are close."""
     images = np.random.default_rng(0).integers(0, 256, (4_000, 28, 28, 1), np.uint8)
     paths = [save_untrained("mlp_256", seed, 30, tmp_path / f"{seed}.keras") for seed in (0, 1)]
     (exact,) = predict(paths, [images], "float32", ignore)
@@ -172,4 +175,5 @@ def test_two_sure_networks_that_disagree_leave_a_row_in_doubt(tmp_path: Path) ->
     unchecked = np.mean(
         [Predictor(load_checkpoint(path), "mixed_bfloat16")(images) for path in paths], axis=0
     )
-    assert (unchecked.argmax(axis=1) != exact.argmax(axis=1)).any(), "nothing was put to the test"
+    changed = unchecked.argmax(axis=1) != exact.argmax(axis=1)
+    assert changed.any(), "bfloat16 alone gives the same labels, so this test shows nothing"

@@ -1,4 +1,4 @@
-"""What a person sees of many members: whose epoch it is, and an honest time left."""
+"""What is printed while members train: whose epoch it was, and how much time is left."""
 
 import re
 
@@ -27,15 +27,15 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(progress, "time", made)
-    return made
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
 
 
-def left(line: str) -> int:
-    found = re.search(r"at most (\d+) s left", line)
-    assert found, line
-    return int(found[1])
+def seconds_left(line: str) -> int:
+    match = re.search(r"at most (\d+) s left", line)
+    assert match, line
+    return int(match[1])
 
 
 def test_members_side_by_side_share_one_display(clock: Clock) -> None:
@@ -49,21 +49,21 @@ def test_members_side_by_side_share_one_display(clock: Clock) -> None:
         shown.end_epoch(0, 1, METRICS)
         assert lines[-1].startswith("member 1/3  epoch  1/4  loss 0.1000  accuracy 0.9700")
         assert "val_accuracy 0.98765  learning rate 0.001  8.0 s per epoch" in lines[-1]
-        # One epoch in 8 s, and 3 + 4 + 2 to come.
-        assert left(lines[-1]) == 72
+        # One epoch took 8 s, and 3 + 4 + 2 are left.
+        assert seconds_left(lines[-1]) == 72
         shown.end_epoch(2, 3, METRICS)
         assert lines[-1].startswith("member 3/3  epoch  3/4")
-        # Two epochs in those 8 s now: 4 s each for the 8 to come.
-        assert left(lines[-1]) == 32
-        # The third member stopped early: its last epoch will not come.
+        # Now two epochs took 8 s, which is 4 s each, and 8 are left.
+        assert seconds_left(lines[-1]) == 32
+        # The third member stopped early. It has no epoch left.
         shown.end(2, finished=True)
         shown.begin(1, 0, 10)
         clock.now += 10
         shown.end_epoch(0, 2, METRICS)
-        assert left(lines[-1]) == 36
+        assert seconds_left(lines[-1]) == 36
 
 
-def test_what_was_lost_is_still_to_come(clock: Clock) -> None:
+def test_lost_steps_are_still_to_be_trained(clock: Clock) -> None:
     lines: list[str] = []
     with RunProgress(lines.append, 2, 4, {0: 0, 1: 3}) as shown:
         shown.begin(0, 0, 10)
@@ -74,8 +74,8 @@ def test_what_was_lost_is_still_to_come(clock: Clock) -> None:
         shown.begin(0, 1, 10)
         clock.now += 10
         shown.end_epoch(0, 2, METRICS)
-        # 2.5 epochs in 20 s, of which half a one was lost; 2 + 1 to come.
-        assert left(lines[-1]) == 24
+        # 2.5 epochs took 20 s. Half an epoch of them was lost, so 2 + 1 are left.
+        assert seconds_left(lines[-1]) == 24
 
 
 def test_the_only_member_has_no_number(clock: Clock) -> None:
