@@ -1,4 +1,4 @@
-"""Prediction: folded networks against Keras's own, and bfloat16 against float32."""
+"""Prediction: fused networks against Keras's own, and bfloat16 against float32."""
 
 import zipfile
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipeline.common.progress import ignore
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
 from pipeline.data.split import k_folds
-from pipeline.networks.batch_norm_fusion import fold
+from pipeline.networks.batch_norm_fusion import fuse
 from pipeline.prediction.ensemble import DOUBT, out_of_fold, predict
 from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.runs import Checkpoint, Member, RunStore
@@ -35,29 +35,29 @@ def scatter(network: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("name", networks.names())
-def test_a_folded_network_has_the_same_outputs(name: str, labelled: Digits) -> None:
+def test_a_fused_network_has_the_same_outputs(name: str, labelled: Digits) -> None:
     keras.utils.set_random_seed(0)
     network = networks.build(name)
     scatter(network)
     images = labelled.images[:200].astype(np.float32) / 255
     expected = network(images, training=False)
-    np.testing.assert_allclose(fold(network, "float32")(images), expected, atol=2e-5)
+    np.testing.assert_allclose(fuse(network, "float32")(images), expected, atol=2e-5)
 
 
-def test_folding_leaves_no_normalization_behind_a_linear_layer_and_no_dropout() -> None:
-    folded = fold(networks.build("bn_cnn"), "mixed_bfloat16")
-    kinds = [type(layer).__name__ for layer in folded.layers]
+def test_fusion_leaves_no_normalization_behind_a_linear_layer_and_no_dropout() -> None:
+    fused = fuse(networks.build("bn_cnn"), "mixed_bfloat16")
+    kinds = [type(layer).__name__ for layer in fused.layers]
     assert kinds == [*["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense"]
-    assert [layer.activation.__name__ for layer in folded.layers if hasattr(layer, "kernel")] == [
+    assert [layer.activation.__name__ for layer in fused.layers if hasattr(layer, "kernel")] == [
         *["relu"] * 4,
         "softmax",
     ]
-    assert {layer.compute_dtype for layer in folded.layers[:-1]} == {"bfloat16"}
-    assert folded.layers[-1].compute_dtype == "float32"
+    assert {layer.compute_dtype for layer in fused.layers[:-1]} == {"bfloat16"}
+    assert fused.layers[-1].compute_dtype == "float32"
 
 
 def test_a_normalization_behind_an_activation_stays() -> None:
-    """And one without scale and offset, behind a layer without bias, is folded."""
+    """And one without scale and offset, behind a layer without bias, is fused."""
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [
@@ -73,9 +73,9 @@ def test_a_normalization_behind_an_activation_stays() -> None:
     )
     scatter(network)
     images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
-    folded = fold(network, "float32")
-    assert len(folded.layers) == len(network.layers) - 1
-    np.testing.assert_allclose(folded(images), network(images, training=False), atol=2e-6)
+    fused = fuse(network, "float32")
+    assert len(fused.layers) == len(network.layers) - 1
+    np.testing.assert_allclose(fused(images), network(images, training=False), atol=2e-6)
 
 
 def save_untrained(name: str, seed: int, sharpness: float, path: Path) -> Path:
