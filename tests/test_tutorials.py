@@ -143,7 +143,7 @@ def test_the_recipe_trains_as_the_tutorial_does(name: str) -> None:
     assert (training.optimizer, training.learning_rate) == (system.optimizer, system.rate)
     assert (training.loss, training.precision) == (system.loss, "float32")
     assert made.network.pixel_maximum == system.pixels
-    assert made.network.rates == system.dropout
+    assert made.network.dropout_rates == system.dropout
     assert made.augmentation.engine == "none"
     assert (made.checkpoints.keep_best, made.checkpoints.keep_last) == (0, 1)
     assert not made.reduce_on_plateau.enabled
@@ -153,5 +153,5 @@ def test_the_recipe_trains_as_the_tutorial_does(name: str) -> None:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_network_is_the_tutorials_to_the_layer(name: str) -> None:
     chosen = recipe.load(f"tutorials/{name}").network
-    network = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
+    network = networks.build(chosen.name, chosen.dropout_rates, chosen.pixel_maximum)
     assert [described(layer) for layer in network.layers] == SYSTEMS[name].layers
