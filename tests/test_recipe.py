@@ -13,28 +13,32 @@ from pipeline.recipe.unused import DEPENDENCIES
 
 
 def test_default_recipe_holds_the_notebooks_values() -> None:
-    made = recipe.load("bn_cnn")
-    assert made.network.name == "bn_cnn"
-    assert made.network.dropout == 0.3
-    assert (made.split.validation_fraction, made.training.batch_size) == (0.15, 64)
-    assert (made.training.epochs, made.training.learning_rate) == (50, 0.001)
-    warps = made.augmentation
+    settings = recipe.load("bn_cnn")
+    assert settings.network.name == "bn_cnn"
+    assert settings.network.dropout == 0.3
+    assert (settings.split.validation_fraction, settings.training.batch_size) == (0.15, 64)
+    assert (settings.training.epochs, settings.training.learning_rate) == (50, 0.001)
+    warps = settings.augmentation
     assert (warps.rotation_range, warps.zoom_range) == (10, 0.1)
     assert (warps.width_shift_range, warps.height_shift_range) == (0.1, 0.1)
-    plateau = made.reduce_on_plateau
+    plateau = settings.reduce_on_plateau
     assert (plateau.patience, plateau.factor, plateau.min_learning_rate) == (3, 0.5, 1e-5)
-    assert (made.early_stopping.patience, made.early_stopping.min_delta) == (10, 1e-10)
-    assert made.checkpoints.keep_best == 5
+    assert (settings.early_stopping.patience, settings.early_stopping.min_delta) == (10, 1e-10)
+    assert settings.checkpoints.keep_best == 5
 
 
 @pytest.mark.parametrize("name", recipe.names())
-def test_every_recipe_that_ships_is_valid(name: str) -> None:
+def test_every_recipe_of_the_package_is_valid(name: str) -> None:
     assert recipe.load(name).name == Path(name).name
 
 
 def test_set_and_seed_change_the_recipe() -> None:
-    made = recipe.load("quick", "training.epochs=3 augmentation.engine=keras", seed=7)
-    assert (made.training.epochs, made.augmentation.engine, made.seed) == (3, "keras", 7)
+    settings = recipe.load("quick", "training.epochs=3 augmentation.engine=keras", seed=7)
+    assert (settings.training.epochs, settings.augmentation.engine, settings.seed) == (
+        3,
+        "keras",
+        7,
+    )
     assert recipe.load("quick", "seed=4").seed == 4
     assert recipe.load("quick", "seed=7", seed=7).seed == 7
 
@@ -47,8 +51,8 @@ def test_a_recipe_in_a_folder_is_found_by_its_bare_name_too() -> None:
 def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[training]\nepochs = 2\n")
-    made = recipe.load(str(file))
-    assert (made.name, made.training.epochs, made.network.name) == ("mine", 2, "bn_cnn")
+    settings = recipe.load(str(file))
+    assert (settings.name, settings.training.epochs, settings.network.name) == ("mine", 2, "bn_cnn")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ UNUSED: list[tuple[str, Any, str, Any, Any]] = [
 """A setting, its value, the setting that decides whether it has an effect, and that one's value
 with which it has none and with which it has one."""
 
-KINDS = ("key", "value", "switch", "off", "on")
+COLUMNS = ("key", "value", "switch", "off", "on")
 
 
 def check_refused(file: str, changes: str, *parts: str) -> None:
@@ -189,7 +193,7 @@ def test_every_setting_that_may_be_unused_is_tested() -> None:
     assert tested | {dependency.switch for dependency in DEPENDENCIES} <= set(SETTINGS)
 
 
-@pytest.mark.parametrize(KINDS, UNUSED)
+@pytest.mark.parametrize(COLUMNS, UNUSED)
 def test_a_setting_without_effect_in_the_same_file_is_refused(
     key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
 ) -> None:
@@ -202,7 +206,7 @@ def test_a_setting_without_effect_in_the_same_file_is_refused(
     assert lookup(recipe.load(file, f"{key}=none").model_dump(), switch) == off
 
 
-@pytest.mark.parametrize(KINDS, UNUSED)
+@pytest.mark.parametrize(COLUMNS, UNUSED)
 def test_a_setting_without_effect_in_set_is_refused(
     key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
 ) -> None:
@@ -212,7 +216,7 @@ def test_a_setting_without_effect_in_set_is_refused(
     check_refused(write_recipe(tmp_path, {switch: off}), given, *parts)
 
 
-@pytest.mark.parametrize(KINDS, UNUSED)
+@pytest.mark.parametrize(COLUMNS, UNUSED)
 def test_a_setting_of_the_file_that_set_makes_unused_takes_its_default(
     key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
 ) -> None:
@@ -220,21 +224,31 @@ def test_a_setting_of_the_file_that_set_makes_unused_takes_its_default(
     file = write_recipe(tmp_path, {**needed, switch: on, key: value})
     used = recipe.load(file).model_dump()
     assert (lookup(used, switch), lookup(used, key)) == (on, value)
-    made = recipe.load(file, as_set({switch: off}))
-    unused = made.model_dump()
+    settings = recipe.load(file, as_set({switch: off}))
+    unused = settings.model_dump()
     assert (lookup(unused, switch), lookup(unused, key)) == (off, SETTINGS[key].default)
     # run.json keeps all settings of a run, and they are read back.
-    assert recipe.Recipe.model_validate(made.model_dump(mode="json")) == made
+    assert recipe.Recipe.model_validate(settings.model_dump(mode="json")) == settings
 
 
-@pytest.mark.parametrize(KINDS, UNUSED)
+@pytest.mark.parametrize(COLUMNS, UNUSED)
 def test_set_can_give_a_setting_its_effect(
     key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
 ) -> None:
     needed = NO_CALLBACKS if switch == "schedule.kind" else {}
     file = write_recipe(tmp_path, {**needed, switch: off})
-    made = recipe.load(file, as_set({switch: on, key: value})).model_dump()
-    assert (lookup(made, switch), lookup(made, key)) == (on, value)
+    settings = recipe.load(file, as_set({switch: on, key: value})).model_dump()
+    assert (lookup(settings, switch), lookup(settings, key)) == (on, value)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize(
+    "changes",
+    ["augmentation.engine=none", "members.folds=5", f"schedule.kind=cosine {as_set(NO_CALLBACKS)}"],
+)
+def test_set_can_switch_off_what_a_recipe_of_the_package_gives(name: str, changes: str) -> None:
+    settings = recipe.load(name, changes)
+    assert recipe.Recipe.model_validate(settings.model_dump(mode="json")) == settings
 
 
 def test_the_line_about_a_setting_without_effect() -> None:
@@ -247,16 +261,16 @@ def test_the_line_about_a_setting_without_effect() -> None:
 
 
 def test_a_setting_that_unset_makes_unused_takes_its_default() -> None:
-    made = recipe.load("fast", "schedule.kind=none").schedule
-    assert (made.kind, made.warm_up) == ("constant", 0.3)
+    settings = recipe.load("fast", "schedule.kind=none").schedule
+    assert (settings.kind, settings.warm_up) == ("constant", 0.3)
 
 
 def test_another_optimizer_and_another_loss_drop_what_belongs_to_the_files() -> None:
     assert recipe.load("fast").training.weight_decay == 0.01
     assert recipe.load("fast", "training.optimizer=adam").training.weight_decay == 0
     assert recipe.load("fast").training.label_smoothing == 0.05
-    made = recipe.load("fast", "training.loss=mean_squared_error")
-    assert made.training.label_smoothing == 0
+    settings = recipe.load("fast", "training.loss=mean_squared_error")
+    assert settings.training.label_smoothing == 0
 
 
 @pytest.mark.parametrize(
@@ -279,9 +293,13 @@ def test_a_seed_that_another_replaces_is_refused() -> None:
 
 def test_none_unsets_a_setting_of_the_file() -> None:
     assert recipe.load("bn_cnn", "network.dropout=none").network.dropout is None
-    made = recipe.load("champion", "training.epochs=none members.folds=none network.name=none")
-    assert (made.training.epochs, made.members.folds, made.network.name) == (50, 0, "bn_cnn")
-    assert made.training.batch_size == 128
+    settings = recipe.load("champion", "training.epochs=none members.folds=none network.name=none")
+    assert (settings.training.epochs, settings.members.folds, settings.network.name) == (
+        50,
+        0,
+        "bn_cnn",
+    )
+    assert settings.training.batch_size == 128
     assert recipe.load("fast", "network.dropout=none") == recipe.load("fast")
 
 
@@ -301,14 +319,14 @@ def test_a_network_file_is_found_from_where_its_path_is_written(
         (folder / "own.py").write_text(NETWORK)
     write_recipe(recipes, {"network.file": "own.py", "network.name": "own"})
     monkeypatch.chdir(work)
-    made = recipe.load("../recipes/mine.toml")
-    assert made.network.file == str(recipes / "own.py")
+    settings = recipe.load("../recipes/mine.toml")
+    assert settings.network.file == str(recipes / "own.py")
     assert recipe.load("bn_cnn", "network.file=own.py").network.file == str(work / "own.py")
     absolute = recipe.load("bn_cnn", f"network.file={recipes / 'own.py'}")
     assert absolute.network.file == str(recipes / "own.py")
     monkeypatch.setenv("HOME", str(recipes))
     assert recipe.load("bn_cnn", "network.file='~/own.py'") == absolute
-    assert recipe.Recipe.model_validate(made.model_dump(mode="json")) == made
+    assert recipe.Recipe.model_validate(settings.model_dump(mode="json")) == settings
     assert recipe.load("../recipes/mine.toml", "network.file=none").network.file is None
     assert recipe.load("bn_cnn").network.file is None
 
