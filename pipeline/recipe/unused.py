@@ -87,9 +87,9 @@ def refuse_unused(values: Tables, set_values: Tables, origin: str) -> None:
             if lookup(set_values, key) is not None:
                 place = "SET"
             raise PipelineError(
-                f"recipe {origin}: {key} is {value!r}, which has no effect while {switch} is "
-                f"{effective!r}; leave it out of {place}, or set {switch}="
-                + " or ".join(str(used).lower() for used in dependency.values)
+                f"recipe {origin}: {key} is {value!r}, which has no effect while "
+                f"{switch}={_as_toml(effective)}; leave it out of {place}, or set {switch}="
+                + " or ".join(map(_as_toml, dependency.values))
             )
 
 
@@ -97,3 +97,7 @@ def _effective(values: Tables, key: str) -> object:
     """Return the value of a setting, its default where none is given."""
     value = lookup(values, key)
     return SETTINGS[key].default if value is None else value
+
+
+def _as_toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
