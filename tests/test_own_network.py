@@ -61,8 +61,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def context(folder: Path, data: Path, executor: str = "serial", run: str = "") -> Context:
-    loaded = {} if run else {"recipe": recipe.load(str(folder / "mine.toml"))}
-    request = Request(source=str(data), executor=executor, runs=tuple(run.split()), **loaded)
+    name = "bn_cnn" if run else str(folder / "mine.toml")
+    request = Request.parse("train", recipe=name, run=run, source=str(data), executor=executor)
     return Context(folder, request, lambda line: None)
 
 
