@@ -189,12 +189,7 @@ def look_command(
 ) -> None:
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
     with exit_codes():
-        request = Request(
-            source=source,
-            practice_seed=practice_seed,
-            runs=tuple(run.split()),
-            command=_command(),
-        )
+        request = Request.parse("look", run=run, source=source, practice_seed=practice_seed)
         options = look.LookOptions(view, part, start, count, true, predicted, seed)
         look.look(Context(root, request, _print), options)
 
