@@ -89,7 +89,7 @@ look: $(READY) ## draw a run: digits, mistakes, probabilities, curves (RUN=<id>)
 	@$(PIPELINE) look
 
 .PHONY: baselines
-baselines: $(READY) ## train the seed tutorials' systems, reported beside measured
+baselines: $(READY) ## train the systems of the MNIST tutorials: reported beside measured accuracy
 	@$(PIPELINE) baselines
 
 .PHONY: runs

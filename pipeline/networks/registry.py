@@ -52,10 +52,10 @@ def register_file(source: str) -> None:
     try:
         exec(compile(source, "network.file", "exec"), ModuleType("own_network").__dict__)
     except Exception as error:
-        lines = [frame.lineno for frame in extract_tb(error.__traceback__)]
-        raise PipelineError(
-            f"network.file, line {lines[-1]}: {type(error).__name__}: {error}; mend the file"
-        ) from None
+        frames = extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == "network.file"]
+        where = f"network.file, line {lines[-1]}" if lines else "network.file"
+        raise PipelineError(f"{where}: {type(error).__name__}: {error}; mend the file") from None
     finally:
         _OWN_NAMES[:] = set(_REGISTRY) - before
 
@@ -89,13 +89,19 @@ def build(
     `dropout_rates` are rates in [0, 1) by name. For a rate left out, the network has its own. The
     network takes float32 pixels [n, 28, 28, 1] in [0, 1], which it multiplies by `pixel_maximum`
     before its first layer, and returns class probabilities [n, 10]. Raises PipelineError as `check`
-    does.
+    does, and for outputs of another shape.
     """
     check(name, dropout_rates or {})
     inputs = [keras.Input(INPUT_SHAPE)]
     if pixel_maximum != 1.0:
         inputs.append(layers.Rescaling(pixel_maximum))
-    return keras.Sequential([*inputs, *_REGISTRY[name](**(dropout_rates or {}))], name=name)
+    network = keras.Sequential([*inputs, *_REGISTRY[name](**(dropout_rates or {}))], name=name)
+    if network.output_shape != (None, CLASSES):
+        raise PipelineError(
+            f"network {name} gives outputs of the shape {network.output_shape[1:]}; ({CLASSES},) "
+            "is needed: end with output()"
+        )
+    return network
 
 
 def output(initializer: str | keras.Initializer = "glorot_uniform") -> layers.Layer:

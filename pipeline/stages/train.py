@@ -165,7 +165,8 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     recipe = context.request.recipe
     if source is not None:
         networks.register_file(source)
-    networks.check(recipe.network.name, recipe.network.dropout_rates)
+    # Raises PipelineError for a network that cannot be built.
+    networks.build(recipe.network.name, recipe.network.dropout_rates)
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
     devices = hardware.find_devices()

@@ -1,0 +1,171 @@
+"""A network of one's own: trained, continued, predicted with and exported from its file alone."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import networks, recipe
+from pipeline.common.errors import PipelineError
+from pipeline.executors.recorder import Recorder
+from pipeline.networks import registry
+from pipeline.runs import Member, Run
+from pipeline.stages.context import Context
+from pipeline.stages.ensemble import ensemble
+from pipeline.stages.look import open_views
+from pipeline.stages.request import Request
+from pipeline.stages.train import train
+
+OWN = '''
+import keras
+from keras import layers
+from pipeline.networks import Layers, output, register
+
+
+@keras.saving.register_keras_serializable()
+class Doubled(layers.Layer):
+    """A layer of one's own."""
+
+    def call(self, inputs):
+        return 2.0 * inputs
+
+
+@register("mine")
+def mine(dropout: float = 0.1) -> Layers:
+    return [layers.Flatten(), Doubled(), layers.Dense(30, activation="relu"), output()]
+'''
+
+RECIPE = """
+[network]
+name = "mine"
+file = "mine.py"
+[augmentation]
+engine = "none"
+[training]
+epochs = 2
+batch_size = 20
+learning_rate = 0.01
+[members]
+folds = 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a recipe and the network file beside it."""
+    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def context(folder: Path, data: Path, executor: str = "serial", run: str = "") -> Context:
+    name = "bn_cnn" if run else str(folder / "mine.toml")
+    request = Request.parse("train", recipe=name, run=run, source=str(data), executor=executor)
+    return Context(folder, request, lambda line: None)
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_a_network_file_is_trained_and_kept_in_the_run(
+    executor: str, folder: Path, small_digits: Path
+) -> None:
+    run = ensemble(context(folder, small_digits, executor))
+    assert run.id.startswith("mine-s0-")
+    assert (run.folder / "network.py").read_text() == OWN
+    assert run.record.members[0].parameters == 784 * 30 + 30 + 30 * 10 + 10
+    stored = run.load_arrays("validation")
+    accuracy = (stored["probabilities"].argmax(axis=1) == stored["labels"]).mean()
+    assert accuracy > 0.5, "it has learned"
+    # From here on, the run's copy is all that there is.
+    (folder / "mine.py").unlink()
+    networks.register_file("")
+    views = open_views(run.id, root=folder)
+    assert "Doubled" in views.parameters()
+    assert len(views.export(folder / "exported")) == 3
+    request = Request(source=str(small_digits), runs=(run.id,), force=True)
+    again = ensemble(Context(folder, request, lambda line: None))
+    np.testing.assert_array_equal(again.load_arrays("test")["probabilities"].shape, (200, 10))
+
+
+def identity(folder: Path, data: Path) -> str:
+    return train(context(folder, data)).record.identity
+
+
+def test_the_code_of_the_file_is_part_of_the_identity_and_its_place_is_not(
+    folder: Path, small_digits: Path
+) -> None:
+    first = identity(folder, small_digits)
+    (folder / "mine.py").write_text(f"# A comment.\n{OWN}")
+    (folder / "mine.py").rename(folder / "moved.py")
+    (folder / "mine.toml").write_text(RECIPE.replace("mine.py", "moved.py"))
+    assert identity(folder, small_digits) == first
+    (folder / "moved.py").write_text(OWN.replace("Dense(30", "Dense(31"))
+    assert identity(folder, small_digits) != first
+
+
+def test_an_interrupted_run_continues_from_its_own_copy(
+    folder: Path, small_digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Recorder._update
+
+    def record_and_stop(self: Recorder, member: Member) -> None:
+        original(self, member)
+        if member.epochs == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_update", record_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(context(folder, small_digits))
+    (path,) = (folder / "runs").glob("mine-*")
+    (folder / "mine.py").write_text("raise SystemError('no longer what it was')")
+    run: Run = train(context(folder, small_digits, run=path.name))
+    assert (run.state(), [one.epochs for one in run.record.members]) == ("done", [2, 2])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def mine(:", "network.file: not valid Python (invalid syntax"),
+        ("\nraise ValueError('wrong')", "network.file, line 2: ValueError: wrong; mend the file"),
+        (OWN.replace('"mine"', '"yours"'), "recipe key network.name is 'mine'; it must be one of"),
+        (OWN.replace('"mine"', '"bn_cnn"'), "a network named 'bn_cnn' is registered already"),
+        (
+            OWN.replace(", output()]", ", layers.Dense(7)]"),
+            "network mine gives outputs of the shape (7,); (10,) is needed: end with output()",
+        ),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line_and_leaves_no_run(
+    source: str, message: str, folder: Path, small_digits: Path
+) -> None:
+    (folder / "mine.py").write_text(source)
+    with pytest.raises(PipelineError) as error:
+        train(context(folder, small_digits))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not list((folder / "runs").glob("*/run.json"))
+
+
+def test_networks_of_an_earlier_file_are_forgotten() -> None:
+    networks.register_file(OWN)
+    assert "mine" in networks.names()
+    networks.register_file(OWN)
+    networks.register_file("")
+    assert "mine" not in networks.names()
+    assert set(registry._OWN_NAMES) == set()
+
+
+def test_the_documented_example_works(tmp_path: Path, small_digits: Path) -> None:
+    """docs/recipes.md shows a network file and a recipe for it."""
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+    section = page.split("## Your own network")[1].split("\n## ")[0]
+    (source,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (settings,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "mine.py").write_text(source)
+    (tmp_path / "mine.toml").write_text(settings)
+    loaded = recipe.load(str(tmp_path / "mine.toml"), "training.epochs=1")
+    request = Request(recipe=loaded, source=str(small_digits), executor="serial")
+    run = train(Context(tmp_path, request, lambda line: None))
+    assert json.loads((run.folder / "run.json").read_text())["status"] == "done"
