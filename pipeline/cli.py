@@ -29,7 +29,6 @@ app = typer.Typer(
     help="From a fresh clone to a scored submission for Kaggle's digit-recognizer.",
 )
 
-
 def _option(name: str, text: str, *flags: str, **limits: Any) -> Any:
     """Return an option that the environment variable `name` sets too."""
     return typer.Option(*flags, envvar=name, help=text, **limits)
