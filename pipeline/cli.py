@@ -19,7 +19,17 @@ from pipeline.common.errors import PipelineError
 from pipeline.competitions.ledger import Ledger
 from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
-from pipeline.stages import baselines, data, doctor, ensemble, look, submit, train
+from pipeline.stages import (
+    baselines,
+    data,
+    doctor,
+    ensemble,
+    look,
+    split,
+    submission,
+    submit,
+    train,
+)
 from pipeline.stages.context import Context, Request
 
 app = typer.Typer(
@@ -87,13 +97,13 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all el
 
 STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "data": ("Fetch the competition's files and check every cell.", data.data),
-    "split": ("Hold out validation rows, and list exact duplicates.", data.split),
+    "split": ("Hold out validation rows, and list exact duplicates.", split.split),
     "train": (
         "Train the recipe's networks, or go on with a run; nothing if it is done.",
         train.train,
     ),
     "ensemble": ("Average the checkpoints of one or more runs.", ensemble.ensemble),
-    "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
+    "submission": ("Write the CSV and the confusion heatmap.", submission.write_submission),
 }
 
 STAGES_BEFORE_RUNS = ("data", "split")

@@ -123,7 +123,7 @@ def accuracy_on_training_rows(run: Run, root: Path) -> float:
     """Predict with the run's one checkpoint on the rows of MNIST that its split trains on."""
     (split,) = (root / "data" / "splits").glob(f"{run.record.data_fingerprint[:12]}-*.npz")
     rows = np.load(split)["train_rows"]
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     (checkpoint,) = run.checkpoint_paths()
     network = keras.saving.load_model(checkpoint)
     probabilities = network(images[rows].reshape(-1, 28, 28, 1) / np.float32(255)).numpy()

@@ -145,7 +145,7 @@ def test_only_the_scorer_reads_the_hidden_labels(
     mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
     assert hidden
     assert mnist
-    stamping = {"pipeline.common.files", "pipeline.competitions.practice.competition"}
+    stamping = {"pipeline.common.files", "pipeline.competitions.practice.source"}
     for callers in hidden:
         # Besides the scorer, only the checksum of the freshly built file is taken.
         assert "pipeline.competitions.practice.scorer" in callers or stamping <= set(callers)

@@ -1,4 +1,4 @@
-"""The kaggle command as it is, as a process of its own, against a stand-in on this machine."""
+"""The real kaggle command, as a process of its own, with a stand-in for Kaggle on this machine."""
 
 import json
 import os
@@ -15,11 +15,12 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.kaggle.archive import BrokenArchiveError, unpack
-from pipeline.competitions.kaggle.client import KaggleCompetition
-from pipeline.competitions.kaggle.command import Outcome, run_kaggle
+from pipeline.competitions.kaggle.call_failures import FailureKind, classify, explain
+from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
+from pipeline.competitions.kaggle.download import KaggleSource
 from pipeline.competitions.kaggle.entries import parse_entries
-from pipeline.competitions.kaggle.failures import Kind, classify, explain
-from pipeline.competitions.protocol import Competition, Entry
+from pipeline.competitions.kaggle.upload import KaggleCompetition
+from pipeline.competitions.protocol import Competition, Entry, Source
 from tests.kaggle_stand_in import KEY, TOKEN, UPLOAD_SESSION, USERNAME, StandIn, archive
 
 PIXELS = ",".join(f"pixel{number}" for number in range(784))
@@ -34,7 +35,7 @@ RULES = "https://www.kaggle.com/competitions/digit-recognizer/rules"
 
 @dataclass
 class Bench:
-    """A KaggleCompetition with short times, the stand-in it reaches, and what it reported."""
+    """The source and the competition with short times, the stand-in, and the reported lines."""
 
     server: StandIn
     home: Path
@@ -42,18 +43,22 @@ class Bench:
     csv: Path
     lines: list[str] = field(default_factory=list)
 
+    def source(self, **settings: Any) -> KaggleSource:
+        """Return the source with the given settings."""
+        return KaggleSource(self.folder, **({"report": self.lines.append} | settings))
+
     def competition(self, **settings: Any) -> KaggleCompetition:
         """Return a competition whose pauses are short; `settings` override them."""
         short: dict[str, Any] = {"poll": 0.1, "settle_limit": 0.0, "score_limit": 20.0}
         short["report"] = self.lines.append
-        return KaggleCompetition(self.folder, **(short | settings))
+        return KaggleCompetition(**(short | settings))
 
     def submit(self, **settings: Any) -> Entry:
         """Submit the bench's CSV with the token t-1."""
         return self.competition(**settings).submit(self.csv, "- run é, t-1", "t-1")
 
     def failure(self, action: Callable[[], object]) -> str:
-        """Return the one line that `action` fails with, which must hold no secret."""
+        """Return the one line that `action` fails with, which must contain no secret."""
         with pytest.raises(PipelineError) as caught:
             action()
         text = str(caught.value)
@@ -87,29 +92,30 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     with StandIn(zip_bytes=GOOD_ZIP, hidden_labels=hidden) as server:
         enter(monkeypatch, server.environment(home))
         yield Bench(server, home, tmp_path / "kaggle", csv)
-        # Nothing tried to get past the stand-in to the real service.
+        # Nothing tried to reach the real service past the stand-in.
         assert server.count("CONNECT") == 0
 
 
-def test_is_a_competition(bench: Bench) -> None:
+def test_is_a_source_and_a_competition(bench: Bench) -> None:
+    source: Source = bench.source()
     competition: Competition = bench.competition()
-    assert competition.name == "kaggle"
+    assert (source.location, competition.key) == ("kaggle", "kaggle")
 
 
 def test_fetch_downloads_once(bench: Bench) -> None:
-    files = bench.competition().fetch()
+    files = bench.source().fetch()
     assert files.train.read_bytes() == TRAIN
     assert files.test.read_bytes() == TEST
-    assert files.real
+    assert files.full_size
     assert not (bench.folder / ".download").exists()
     for request in bench.server.requests:
         carries = request.headers.get("Authorization") == f"Bearer {TOKEN}"
         assert carries == (request.name != "archive")
     seen = len(bench.server.requests)
 
-    assert bench.competition().fetch() == files
-    os.utime(files.train, (1, 1))  # not the noted file any more, but a good one: only checked
-    assert bench.competition().fetch() == files
+    assert bench.source().fetch() == files
+    os.utime(files.train, (1, 1))  # not the stamped file any more, but a good one: only checked
+    assert bench.source().fetch() == files
     assert len(bench.server.requests) == seen
 
 
@@ -118,18 +124,18 @@ def test_fetch_of_checked_files_starts_no_command(
 ) -> None:
     bench.folder.mkdir()
     unpack_bytes(GOOD_ZIP, bench.folder)
-    bench.competition().fetch()
-    for module in ("calls", "client"):
+    bench.source().fetch()
+    for module in ("calls", "upload"):
         monkeypatch.setattr(f"pipeline.competitions.kaggle.{module}.run_kaggle", None)
-    monkeypatch.setattr("pipeline.competitions.kaggle.client.check_csv", None)
-    assert bench.competition().fetch().train == bench.folder / "train.csv"
+    monkeypatch.setattr("pipeline.competitions.kaggle.download.check_csv", None)
+    assert bench.source().fetch().train == bench.folder / "train.csv"
 
 
 def test_leftover_of_a_cut_download_is_not_trusted(bench: Bench) -> None:
     leftover = bench.folder / ".download"
     leftover.mkdir(parents=True)
     (leftover / "digit-recognizer.zip").write_bytes(b"x" * len(GOOD_ZIP))
-    bench.competition().fetch()
+    bench.source().fetch()
     assert (bench.folder / "train.csv").read_bytes() == TRAIN
     assert not leftover.exists()
 
@@ -138,7 +144,7 @@ def test_cut_download_is_resumed(bench: Bench) -> None:
     # The command writes by the MiB, so a resumable cut needs more than the blank digits.
     bench.server.zip_bytes = archive({"filler.bin": os.urandom(3 << 20), **GOOD})
     bench.server.faults.cut_downloads = 1
-    bench.competition().fetch()
+    bench.source().fetch()
     assert (bench.folder / "train.csv").read_bytes() == TRAIN
     ranges = [
         request.headers.get("Range")
@@ -150,7 +156,7 @@ def test_cut_download_is_resumed(bench: Bench) -> None:
 
 def test_truncated_archive_is_downloaded_once_more(bench: Bench) -> None:
     bench.server.faults.truncated_downloads = 1
-    bench.competition().fetch()
+    bench.source().fetch()
     assert (bench.folder / "test.csv").read_bytes() == TEST
     assert any("downloading it once more" in line for line in bench.lines)
 
@@ -160,7 +166,7 @@ def test_archive_that_stays_truncated_changes_nothing(bench: Bench) -> None:
     bench.folder.mkdir()
     (bench.folder / "train.csv").write_text("label\n7\n")
     (bench.folder / "test.csv").write_text("mine")
-    text = bench.failure(bench.competition().fetch)
+    text = bench.failure(bench.source().fetch)
     assert "digit-recognizer.zip: the downloaded file is not a whole zip archive" in text
     assert bench.server.count("archive") == 2
     assert any("train.csv: the first line is not the competition's" in x for x in bench.lines)
@@ -168,10 +174,10 @@ def test_archive_that_stays_truncated_changes_nothing(bench: Bench) -> None:
     assert sorted(path.name for path in bench.folder.iterdir()) == ["test.csv", "train.csv"]
 
 
-def test_archive_that_leads_out_of_the_folder_is_refused(bench: Bench) -> None:
+def test_archive_that_points_outside_the_folder_is_refused(bench: Bench) -> None:
     bench.server.zip_bytes = archive({**GOOD, "../evil.csv": b"evil"})
-    text = bench.failure(bench.competition().fetch)
-    assert "member '../evil.csv' leads out of the folder" in text
+    text = bench.failure(bench.source().fetch)
+    assert "member '../evil.csv' points outside the folder" in text
     assert list(bench.folder.iterdir()) == []
     assert bench.server.count("archive") == 1
 
@@ -183,7 +189,7 @@ def unpack_bytes(content: bytes, folder: Path) -> None:
     unpack(path, folder)
 
 
-def test_unpack_takes_members_zipped_once_more(tmp_path: Path) -> None:
+def test_unpack_reads_members_zipped_once_more(tmp_path: Path) -> None:
     nested = {f"{name}.zip": archive({name: content}) for name, content in GOOD.items()}
     folder = tmp_path / "data"
     unpack_bytes(archive(nested), folder)
@@ -202,9 +208,9 @@ def flipped(content: bytes) -> bytes:
         (flipped(GOOD_ZIP), "not a whole zip archive", True),
         (archive({"train.csv.zip": archive({"a": b""}), "test.csv": b""}), "not a whole zip", True),
         (archive({"train.csv": TRAIN}), "no test.csv in it (found: train.csv)", False),
-        (archive({**GOOD, "/etc/x": b""}), "'/etc/x' leads out of the folder", False),
-        (archive({**GOOD, "a\\..\\..\\x": b""}), "leads out of the folder", False),
-        (archive({**GOOD, "C:/x": b""}), "'C:/x' leads out of the folder", False),
+        (archive({**GOOD, "/etc/x": b""}), "'/etc/x' points outside the folder", False),
+        (archive({**GOOD, "a\\..\\..\\x": b""}), "points outside the folder", False),
+        (archive({**GOOD, "C:/x": b""}), "'C:/x' points outside the folder", False),
         (
             archive({**GOOD, "train.csv": TRAIN.partition(b"\n9,")[0]}),
             "train.csv: 37800 rows found, 42000 needed",
@@ -253,14 +259,14 @@ def test_cancelled_download_is_an_interruption(
     thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        bench.competition(download_limit=20.0).fetch()
+        bench.source(download_limit=20.0).fetch()
     assert started[0].returncode == 0
     assert list(bench.folder.iterdir()) == []
 
 
 def test_silent_download_is_stopped(bench: Bench) -> None:
     bench.server.faults.hold_downloads = True
-    text = bench.failure(bench.competition(download_limit=2.5).fetch)
+    text = bench.failure(bench.source(download_limit=2.5).fetch)
     assert "Kaggle did not finish within 2.5 s while downloading the data" in text
     assert list(bench.folder.iterdir()) == []
 
@@ -299,7 +305,7 @@ def test_score_that_does_not_come_in_time(bench: Bench) -> None:
     assert any("no score yet" in line for line in bench.lines)
 
 
-def test_submission_whose_answer_got_lost_is_found(bench: Bench) -> None:
+def test_submission_whose_answer_was_lost_is_found(bench: Bench) -> None:
     bench.server.faults.lose_reply = True
     assert bench.submit().status == "complete"
     assert bench.server.count("CreateSubmission") == len(bench.server.submissions) == 1
@@ -330,7 +336,9 @@ def test_list_that_fails_while_waiting_is_only_reported(bench: Bench) -> None:
 
     bench.server.faults.lists_before_scored = 1
     assert bench.submit(report=report).status == "complete"
-    assert any("could not look for the score: Kaggle has a fault" in x for x in bench.lines)
+    assert any(
+        "could not look for the score: Kaggle's server failed (500" in x for x in bench.lines
+    )
 
 
 def test_storage_that_never_answers_is_stopped(bench: Bench) -> None:
@@ -346,8 +354,8 @@ def test_storage_that_never_answers_is_stopped(bench: Bench) -> None:
         ({"submissions_left": 0}, "daily limit of submissions is reached (0 today, 0 left); wait"),
         ({"status": {"CreateSubmission": 400}}, "refused the submission (400), though 10 more"),
         ({"status": {"blob": 403}}, "storage refused the file while uploading run.csv, so nothing"),
-        ({"status": {"CreateSubmission": 429}}, "asked too often (429 while uploading run.csv)"),
-        ({"status": {"StartSubmissionUpload": 500}}, "a fault of its own (500 while uploading"),
+        ({"status": {"CreateSubmission": 429}}, "too many requests (429 while uploading run.csv)"),
+        ({"status": {"StartSubmissionUpload": 500}}, "server failed (500 while uploading"),
     ],
 )
 def test_submit_fails(bench: Bench, faults: dict[str, Any], expected: str) -> None:
@@ -359,7 +367,7 @@ def test_submit_fails(bench: Bench, faults: dict[str, Any], expected: str) -> No
 
 
 def test_submit_needs_the_token_in_the_message_and_a_file(bench: Bench) -> None:
-    with pytest.raises(ValueError, match="must hold the token 't-2'"):
+    with pytest.raises(ValueError, match="must contain the token 't-2'"):
         bench.competition().submit(bench.csv, "message", "t-2")
     gone = bench.csv.with_name("gone.csv")
     text = bench.failure(lambda: bench.competition().submit(gone, "t-2", "t-2"))
@@ -385,7 +393,7 @@ def test_submit_needs_the_token_in_the_message_and_a_file(bench: Bench) -> None:
 def test_fetch_fails(bench: Bench, faults: dict[str, Any], expected: list[str]) -> None:
     for name, value in faults.items():
         setattr(bench.server.faults, name, value)
-    text = bench.failure(bench.competition().fetch)
+    text = bench.failure(bench.source().fetch)
     for words in expected:
         assert words in text
     assert list(bench.folder.iterdir()) == []
@@ -393,7 +401,7 @@ def test_fetch_fails(bench: Bench, faults: dict[str, Any], expected: list[str]) 
 
 def test_folder_that_cannot_be_made(bench: Bench) -> None:
     bench.folder.write_text("a file in the way")
-    assert "cannot make this folder" in bench.failure(bench.competition().fetch)
+    assert "cannot make this folder" in bench.failure(bench.source().fetch)
 
 
 def test_server_down(bench: Bench) -> None:
@@ -411,7 +419,7 @@ def test_no_credentials(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_key(bench: Bench, key: str) -> Path:
-    """Write a kaggle.json that others may read, of which the command warns on stdout."""
+    """Write a kaggle.json that others may read, about which the command warns on stdout."""
     path = bench.home / ".kaggle" / "kaggle.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"username": USERNAME, "key": key}))
@@ -441,13 +449,13 @@ def test_broken_key_file_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert "~/.kaggle/kaggle.json: not JSON" in bench.failure(bench.competition().submissions)
 
 
-def test_warnings_ahead_of_the_list_are_skipped(
+def test_warnings_before_the_list_are_skipped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(monkeypatch, bench.server.environment(bench.home, token=None))
     write_key(bench, KEY)
-    outcome = run_kaggle(["competitions", "submissions", "digit-recognizer"], time_limit=20.0)
-    assert outcome.stdout.startswith("Warning: Your Kaggle API key is readable")
+    result = run_kaggle(["competitions", "submissions", "digit-recognizer"], time_limit=20.0)
+    assert result.stdout.startswith("Warning: Your Kaggle API key is readable")
     assert bench.competition().submissions() == []
     bench.server.uploads["0"] = ("run.csv", bench.csv.read_bytes())
     bench.server.record("0", 'two\nlines, "quoted"')
@@ -468,9 +476,9 @@ def test_verbose_environment_prints_no_headers(
 ) -> None:
     monkeypatch.setenv("VERBOSE", "1")
     arguments = ["competitions", "submissions", "digit-recognizer", "-v"]
-    outcome = run_kaggle(arguments, time_limit=20.0)
-    assert "No submissions found" in outcome.stdout
-    assert TOKEN not in outcome.text
+    result = run_kaggle(arguments, time_limit=20.0)
+    assert "No submissions found" in result.stdout
+    assert TOKEN not in result.text
 
 
 def test_missing_package(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,33 +494,87 @@ BROKEN_OFF = f"Max retries exceeded with url: /blob/0?session={UPLOAD_SESSION} (
 @pytest.mark.parametrize(
     ("code", "stdout", "stderr", "kind", "expected"),
     [
-        (1, "", f"{BROKEN_OFF}NameResolutionError(", Kind.NETWORK, "a host name was not found"),
-        (1, "", f"{BROKEN_OFF}SSLError(", Kind.NETWORK, "the certificate check failed"),
-        (1, "", f"{BROKEN_OFF}ProxyError(", Kind.NETWORK, "the proxy did not let it through"),
-        (1, "", f"{BROKEN_OFF}OSError(101, 'Network is unreachable", Kind.NETWORK, "no way to"),
-        (1, "", f"{BROKEN_OFF}ReadTimeout(", Kind.NETWORK, "no answer in time"),
-        (1, "Download failed after 5 retries.", "", Kind.NETWORK, "the connection broke off"),
-        (1, "Error: [Errno 28] No space left on device", "", Kind.DISK, "the disk is full while"),
-        (1, "400 Client Error", "", Kind.BAD_REQUEST, "not take the request (400 while testing)"),
+        (
+            1,
+            "",
+            f"{BROKEN_OFF}NameResolutionError(",
+            FailureKind.NETWORK,
+            "a host name was not found",
+        ),
+        (1, "", f"{BROKEN_OFF}SSLError(", FailureKind.NETWORK, "the certificate check failed"),
+        (
+            1,
+            "",
+            f"{BROKEN_OFF}ProxyError(",
+            FailureKind.NETWORK,
+            "the proxy did not let it through",
+        ),
+        (
+            1,
+            "",
+            f"{BROKEN_OFF}OSError(101, 'Network is unreachable",
+            FailureKind.NETWORK,
+            "network is unreachable",
+        ),
+        (1, "", f"{BROKEN_OFF}ReadTimeout(", FailureKind.NETWORK, "no answer in time"),
+        (1, "Download failed after 5 retries.", "", FailureKind.NETWORK, "the connection broke;"),
+        (
+            1,
+            "Error: [Errno 28] No space left on device",
+            "",
+            FailureKind.DISK,
+            "the disk is full while",
+        ),
+        (
+            1,
+            "400 Client Error",
+            "",
+            FailureKind.BAD_REQUEST,
+            "refused the request (400 while testing)",
+        ),
         (
             0,
             f"{BROKEN_OFF}x)\nCould not submit to competition",
             "",
-            Kind.REFUSED_UPLOAD,
+            FailureKind.REFUSED_UPLOAD,
             "nothing was submitted",
         ),
-        (1, "", f"odd at url: /blob?{UPLOAD_SESSION}", Kind.OTHER, "testing: odd at <address>;"),
-        (1, "", f"odd https://x.invalid/{UPLOAD_SESSION}", Kind.OTHER, "testing: odd <address>;"),
-        (1, "", f"odd header b'Bearer {UPLOAD_SESSION}\\r'", Kind.OTHER, "b'Bearer <token>;"),
-        (1, "", "", Kind.OTHER, "while testing: it said nothing; run the same command again"),
+        (
+            1,
+            "",
+            f"odd at url: /blob?{UPLOAD_SESSION}",
+            FailureKind.OTHER,
+            "testing: odd at <address>;",
+        ),
+        (
+            1,
+            "",
+            f"odd https://x.invalid/{UPLOAD_SESSION}",
+            FailureKind.OTHER,
+            "testing: odd <address>;",
+        ),
+        (
+            1,
+            "",
+            f"odd header b'Bearer {UPLOAD_SESSION}\\r'",
+            FailureKind.OTHER,
+            "b'Bearer <token>;",
+        ),
+        (
+            1,
+            "",
+            "",
+            FailureKind.OTHER,
+            "while testing: it printed nothing; run the same command again",
+        ),
     ],
 )
 def test_reasons_without_secrets(
-    code: int, stdout: str, stderr: str, kind: Kind, expected: str
+    code: int, stdout: str, stderr: str, kind: FailureKind, expected: str
 ) -> None:
-    outcome = Outcome(code, stdout, stderr, time_limit=1.0)
-    assert classify(outcome) is kind
-    text = str(explain(outcome, kind, "testing"))
+    result = CommandResult(code, stdout, stderr, time_limit=1.0)
+    assert classify(result) is kind
+    text = str(explain(result, kind, "testing"))
     assert expected in text
     assert UPLOAD_SESSION not in text
 

@@ -1,4 +1,4 @@
-"""The practice competition: MNIST parted as Kaggle's files are, rebuilt when damaged, scored."""
+"""The practice competition: MNIST split as Kaggle's files are, rebuilt if damaged, scored."""
 
 import ast
 import csv
@@ -17,6 +17,8 @@ from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
 from pipeline.competitions.practice import builder, scorer, submission_list
 from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.source import PracticeSource
+from pipeline.competitions.protocol import Competition, Source
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import digits, mnist
 
@@ -33,27 +35,41 @@ def hidden_rows(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def hidden(practice: PracticeCompetition) -> NDArray[np.int64]:
+def hidden(practice: PracticeSource) -> NDArray[np.int64]:
     """The hidden labels, in the order of test.csv."""
     return np.array([int(row["Label"]) for row in hidden_rows(practice.folder)])
 
 
 @pytest.fixture
-def own(practice: PracticeCompetition, tmp_path: Path) -> PracticeCompetition:
-    """A copy of the practice competition that a test may damage or submit to."""
+def copy(practice: PracticeSource, tmp_path: Path) -> PracticeSource:
+    """A copy of the practice competition's files that a test may damage."""
     shutil.copytree(practice.folder, tmp_path / "practice")
-    return PracticeCompetition(tmp_path / "practice", MNIST_FOLDER, 0)
+    return PracticeSource(tmp_path / "practice", MNIST_FOLDER, 0)
+
+
+@pytest.fixture
+def competition(copy: PracticeSource) -> PracticeCompetition:
+    """The competition of the copy, which a test may submit to."""
+    return PracticeCompetition(copy)
+
+
+def test_is_a_source_and_a_competition(practice: PracticeSource) -> None:
+    source: Source = practice
+    competition: Competition = PracticeCompetition(practice)
+    assert (source.location, competition.key) == ("practice", "practice")
+    other = PracticeSource(practice.folder, MNIST_FOLDER, 3)
+    assert (other.location, PracticeCompetition(other).key) == ("practice", "practice-3")
 
 
 def test_all_of_mnist_is_used_once_and_with_its_label(
-    practice: PracticeCompetition, hidden: NDArray[np.int64]
+    practice: PracticeSource, hidden: NDArray[np.int64]
 ) -> None:
     train = digits.read_train(practice.folder / "train.csv", 42_000)
     test = digits.read_test(practice.folder / "test.csv", 28_000)
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
 
-    def pairs(some: NDArray[np.uint8], their: NDArray[np.integer]) -> set[tuple[bytes, int]]:
-        return {(one.tobytes(), int(label)) for one, label in zip(some, their, strict=True)}
+    def pairs(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> set[tuple[bytes, int]]:
+        return {(im.tobytes(), int(label)) for im, label in zip(images, labels, strict=True)}
 
     labelled, unlabelled = pairs(train.images, train.labels), pairs(test, hidden)
     # MNIST holds no image twice, so sets lose nothing.
@@ -65,8 +81,8 @@ def test_all_of_mnist_is_used_once_and_with_its_label(
     assert (np.abs(np.bincount(train.labels) - 42_000 * shares) < 1).all()
 
 
-def test_files_are_kaggles_format_to_the_byte(practice: PracticeCompetition) -> None:
-    pixels = ",".join(f"pixel{place}" for place in range(784)).encode()
+def test_files_are_kaggles_format_to_the_byte(practice: PracticeSource) -> None:
+    pixels = ",".join(f"pixel{number}" for number in range(784)).encode()
     train = (practice.folder / "train.csv").read_bytes()
     test = (practice.folder / "test.csv").read_bytes()
     assert train.startswith(b"label," + pixels + b"\n")
@@ -88,7 +104,7 @@ def test_table_is_written_as_pandas_would(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text() == "a,b,c,d\n" + rows
 
 
-def test_a_quarter_of_the_hidden_rows_is_public(practice: PracticeCompetition) -> None:
+def test_a_quarter_of_the_hidden_rows_is_public(practice: PracticeSource) -> None:
     rows = hidden_rows(practice.folder)
     assert [row["ImageId"] for row in rows] == [str(number) for number in range(1, 28_001)]
     assert Counter(row["Usage"] for row in rows) == {"Public": 7_000, "Private": 21_000}
@@ -98,18 +114,16 @@ def test_a_quarter_of_the_hidden_rows_is_public(practice: PracticeCompetition) -
     assert len({row["Usage"] for row in rows[:100]}) == 2, "not shuffled"
 
 
-def test_nothing_is_written_when_all_is_there(practice: PracticeCompetition) -> None:
+def test_a_complete_folder_is_not_written_to(practice: PracticeSource) -> None:
     def times() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in practice.folder.rglob("*")}
 
     before = times()
-    found = practice.fetch()
+    data_files = practice.fetch()
     assert times() == before
-    assert (found.train, found.test) == (
-        practice.folder / "train.csv",
-        practice.folder / "test.csv",
-    )
-    assert found.real
+    assert data_files.train == practice.folder / "train.csv"
+    assert data_files.test == practice.folder / "test.csv"
+    assert data_files.full_size
 
 
 def damage_a_byte(folder: Path) -> None:
@@ -127,64 +141,64 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_a_damaged_folder_is_known(own: PracticeCompetition, tmp_path: Path) -> None:
-    # Building takes seconds, so that it happens is tested once, below, and here only whether.
-    other = PracticeCompetition(own.folder, tmp_path / "no mnist", 0)
+def test_a_damaged_folder_is_noticed(copy: PracticeSource, tmp_path: Path) -> None:
+    # Building takes seconds. Without MNIST it fails at once, which shows that it was tried.
+    other = PracticeSource(copy.folder, tmp_path / "no mnist", 0)
     other.fetch()
     kept = tmp_path / "kept"
-    shutil.copytree(own.folder, kept)
+    shutil.copytree(copy.folder, kept)
     for damage in DAMAGES.values():
-        damage(own.folder)
+        damage(copy.folder)
         with pytest.raises(PipelineError, match=r"train-images-idx3-ubyte.gz: no such file"):
             other.fetch()
-        shutil.rmtree(own.folder)
-        shutil.copytree(kept, own.folder)
+        shutil.rmtree(copy.folder)
+        shutil.copytree(kept, copy.folder)
         other.fetch()
 
 
 def test_a_damaged_folder_is_rebuilt_to_the_same_bytes(
-    own: PracticeCompetition, practice: PracticeCompetition
+    copy: PracticeSource, practice: PracticeSource
 ) -> None:
-    damage_a_byte(own.folder)
-    (own.folder / "train.csv").unlink()
-    assert files.sha256(own.folder / "test.csv") != files.sha256(practice.folder / "test.csv")
-    own.fetch()
-    assert sums(own.folder) == sums(practice.folder)
-    stamp = json.loads((own.folder / "practice.json").read_text())
-    assert {name: noted["sha256"] for name, noted in stamp["files"].items()} == sums(own.folder)
+    damage_a_byte(copy.folder)
+    (copy.folder / "train.csv").unlink()
+    assert files.sha256(copy.folder / "test.csv") != files.sha256(practice.folder / "test.csv")
+    copy.fetch()
+    assert sums(copy.folder) == sums(practice.folder)
+    stamp = json.loads((copy.folder / "practice.json").read_text())
+    assert {name: noted["sha256"] for name, noted in stamp["files"].items()} == sums(copy.folder)
 
 
 def test_a_build_that_stops_halfway_leaves_no_stamp(
-    own: PracticeCompetition, monkeypatch: pytest.MonkeyPatch
+    copy: PracticeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    (own.folder / "train.csv").unlink()
+    (copy.folder / "train.csv").unlink()
     monkeypatch.setattr(builder, "write_table", stop)
     with pytest.raises(KeyboardInterrupt):
-        own.fetch()
-    assert not (own.folder / "practice.json").exists()
+        copy.fetch()
+    assert not (copy.folder / "practice.json").exists()
 
 
-def test_files_that_were_only_touched_are_kept(own: PracticeCompetition) -> None:
-    (own.folder / "train.csv").touch()
-    PracticeCompetition(own.folder, own.folder / "no mnist", 0).fetch()
+def test_files_that_were_only_touched_are_kept(copy: PracticeSource) -> None:
+    (copy.folder / "train.csv").touch()
+    PracticeSource(copy.folder, copy.folder / "no mnist", 0).fetch()
 
 
 def test_another_seed_is_another_competition(
-    practice: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+    practice: PracticeSource, hidden: NDArray[np.int64], tmp_path: Path
 ) -> None:
-    other = PracticeCompetition(tmp_path / "other", MNIST_FOLDER, 1)
+    other = PracticeSource(tmp_path / "other", MNIST_FOLDER, 1)
     other.fetch()
     mine, theirs = sums(practice.folder), sums(other.folder)
     assert {name for name in NAMES if mine[name] == theirs[name]} == {"sample_submission.csv"}
-    message = "holds the practice competition of PRACTICE_SEED=0, not 1; use a folder for each"
+    message = "holds the practice competition of PRACTICE_SEED=0, not 1; use one folder per seed"
     with pytest.raises(PipelineError, match=message):
-        PracticeCompetition(practice.folder, MNIST_FOLDER, 1).fetch()
+        PracticeSource(practice.folder, MNIST_FOLDER, 1).fetch()
     for seed in (-1, 2**32):
         with pytest.raises(PipelineError, match=f"PRACTICE_SEED: is {seed}; a whole number from"):
-            PracticeCompetition(tmp_path, MNIST_FOLDER, seed)
+            PracticeSource(tmp_path, MNIST_FOLDER, seed)
 
 
 def test_a_damaged_mnist_is_refused(tmp_path: Path) -> None:
@@ -200,7 +214,7 @@ def test_a_damaged_mnist_is_refused(tmp_path: Path) -> None:
     ):
         target.write_bytes(content)
         with pytest.raises(PipelineError) as caught:
-            PracticeCompetition(tmp_path / "practice", folder, 0).fetch()
+            PracticeSource(tmp_path / "practice", folder, 0).fetch()
         assert f"{target}: {message}" in str(caught.value)
         assert str(caught.value).endswith("restore it with `git checkout -- data/mnist`")
 
@@ -213,68 +227,77 @@ def test_readme_lists_the_checksums_of_every_file() -> None:
 
 
 def test_a_submission_is_scored_on_public_and_private_rows(
-    own: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+    competition: PracticeCompetition,
+    copy: PracticeSource,
+    hidden: NDArray[np.int64],
+    tmp_path: Path,
 ) -> None:
-    public = np.array([row["Usage"] == "Public" for row in hidden_rows(own.folder)])
+    public = np.array([row["Usage"] == "Public" for row in hidden_rows(copy.folder)])
     predicted = hidden.copy()
     wrong = np.concatenate([np.flatnonzero(public)[:70], np.flatnonzero(~public)[:84]])
     predicted[wrong] = (predicted[wrong] + 1) % 10
     path = tmp_path / "run.csv"
     submission.write(path, predicted)
-    entry = own.submit(path, "run one [token-1]", "token-1")
+    entry = competition.submit(path, "run one [token-1]", "token-1")
     assert (entry.public_score, entry.private_score) == (0.99, 0.996)
     assert (entry.reference, entry.status, entry.file_name) == ("practice-1", "complete", "run.csv")
-    found = scorer.score(own.folder, submission.check(path))
-    assert (found.public, found.private) == (0.99, 0.996)
-    assert found.overall == 1 - 154 / 28_000
+    score = scorer.score(copy.folder, submission.check(path))
+    assert (score.public, score.private) == (0.99, 0.996)
+    assert score.overall == 1 - 154 / 28_000
 
 
 def test_a_token_is_submitted_once(
-    own: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+    competition: PracticeCompetition,
+    copy: PracticeSource,
+    hidden: NDArray[np.int64],
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "run.csv"
     submission.write(path, hidden)
-    assert own.submissions() == []
-    first = own.submit(path, 'said "so", [a]', "[a]")
+    assert competition.submissions() == []
+    first = competition.submit(path, 'said "so", [a]', "[a]")
     submission.write(path, (hidden + 1) % 10)
-    assert own.submit(path, "again [a]", "[a]") == first
-    second = own.submit(path, "other [b]", "[b]")
+    assert competition.submit(path, "again [a]", "[a]") == first
+    second = competition.submit(path, "other [b]", "[b]")
     assert (second.public_score, second.private_score) == (0.0, 0.0)
-    assert own.submissions() == [second, first]
-    text = (own.folder / "submissions.csv").read_text().splitlines()
+    assert competition.submissions() == [second, first]
+    text = (copy.folder / "submissions.csv").read_text().splitlines()
     assert text[0] == "ref,fileName,date,description,status,publicScore,privateScore,hiddenScore"
     assert text[1].startswith("practice-1,run.csv,2")
     assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,1.00000,1.00000')
 
 
 def test_scores_have_five_decimals(
-    own: PracticeCompetition, hidden: NDArray[np.int64], tmp_path: Path
+    competition: PracticeCompetition,
+    copy: PracticeSource,
+    hidden: NDArray[np.int64],
+    tmp_path: Path,
 ) -> None:
     predicted = hidden.copy()
     predicted[:1000] = (predicted[:1000] + 1) % 10
     submission.write(tmp_path / "run.csv", predicted)
-    exact = scorer.score(own.folder, submission.check(tmp_path / "run.csv"))
-    entry = own.submit(tmp_path / "run.csv", "t", "t")
+    exact = scorer.score(copy.folder, submission.check(tmp_path / "run.csv"))
+    entry = competition.submit(tmp_path / "run.csv", "t", "t")
     assert entry.private_score == round(exact.private, 5) != exact.private
-    assert own.submissions() == [entry]
+    assert competition.submissions() == [entry]
 
 
 def test_a_malformed_submission_is_listed_as_an_error(
-    own: PracticeCompetition, tmp_path: Path
+    competition: PracticeCompetition, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.csv"
     path.write_text("ImageId,Label\n1,7\n")
-    entry = own.submit(path, "short [a]", "[a]")
+    entry = competition.submit(path, "short [a]", "[a]")
     assert (entry.status, entry.public_score, entry.private_score) == ("error", None, None)
-    assert own.submissions() == [entry]
+    assert competition.submissions() == [entry]
 
 
-def test_calls_that_cannot_be_meant_are_refused(own: PracticeCompetition, tmp_path: Path) -> None:
+def test_impossible_calls_are_refused(competition: PracticeCompetition, tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"run.csv: no such file; make the submission first"):
-        own.submit(tmp_path / "run.csv", "message [a]", "[a]")
-    with pytest.raises(PipelineError, match=r"'message' does not hold the token '\[a\]'; add it"):
-        own.submit(tmp_path / "run.csv", "message", "[a]")
-    assert own.submissions() == []
+        competition.submit(tmp_path / "run.csv", "message [a]", "[a]")
+    with pytest.raises(PipelineError, match=r"'message' lacks the token '\[a\]'; add it"):
+        competition.submit(tmp_path / "run.csv", "message", "[a]")
+    assert competition.submissions() == []
 
 
 @pytest.mark.parametrize(
@@ -290,10 +313,10 @@ def test_a_damaged_list_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "submissions.csv"
     path.write_text(text)
     with pytest.raises(PipelineError, match=r"submissions.csv: is not a list of submissions"):
-        submission_list.read(path)
+        submission_list.read_entries(path)
 
 
-def test_only_the_scorer_knows_where_the_hidden_labels_are() -> None:
+def test_only_the_scorer_knows_the_path_of_the_hidden_labels() -> None:
     package = Path(builder.__file__).parents[2]
     knowing, importing = set(), set()
     for path in package.rglob("*.py"):
@@ -310,7 +333,7 @@ def test_only_the_scorer_knows_where_the_hidden_labels_are() -> None:
             if isinstance(node, ast.ImportFrom | ast.Import):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 names += [alias.name for alias in node.names]
-                if any(one.split(".")[-1] == "scorer" for one in names):
+                if any(module.split(".")[-1] == "scorer" for module in names):
                     importing.add(name)
     assert knowing == {"competitions/practice/scorer.py"}
     assert importing == {

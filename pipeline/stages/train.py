@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -119,7 +118,6 @@ def _describe(context: Context) -> Record:
             "versions": versions,
         }
     )
-    name = context.competition.name
     return Record(
         id=f"{recipe.name}-s{recipe.seed}-{identity[:8]}",
         identity=identity,
@@ -127,7 +125,7 @@ def _describe(context: Context) -> Record:
         recipe=settings,
         recipe_name=recipe.name,
         seed=recipe.seed,
-        source=str(Path(request.source).expanduser().resolve()) if name == "folder" else name,
+        source=context.source.location,
         practice_seed=request.practice_seed,
         data_fingerprint=context.dataset.fingerprint,
         split_fingerprint=split,
