@@ -118,7 +118,7 @@ BROKEN_OFF = f"Max retries exceeded with url: /blob/0?session={UPLOAD_SESSION} (
             "",
             f"{BROKEN_OFF}ProxyError(",
             FailureKind.NETWORK,
-            "the proxy did not let it through",
+            "the proxy refused the request",
         ),
         (
             1,

@@ -50,7 +50,7 @@ _NETWORK = (
     (r"NameResolutionError|Name or service not known|getaddrinfo", "a host name was not found"),
     (r"SSLError|CERTIFICATE_VERIFY_FAILED", "the certificate check failed"),
     (r"Connection refused", "the connection was refused"),
-    (r"Tunnel connection failed|ProxyError", "the proxy did not let it through"),
+    (r"Tunnel connection failed|ProxyError", "the proxy refused the request"),
     (r"Network is unreachable|No route to host", "the network is unreachable"),
     (r"Read timed out|ConnectTimeout|ReadTimeout", "there was no answer in time"),
     (
