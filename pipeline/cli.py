@@ -18,7 +18,17 @@ from pipeline.common.provenance import command_as_typed
 from pipeline.competitions.ledger import Ledger
 from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
-from pipeline.stages import baselines, data, doctor, ensemble, look, submit, train
+from pipeline.stages import (
+    baselines,
+    data,
+    doctor,
+    ensemble,
+    look,
+    split,
+    submission,
+    submit,
+    train,
+)
 from pipeline.stages.context import Context
 from pipeline.stages.request import DEFAULT_RECIPE, Request
 
@@ -28,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From a fresh clone to a scored submission for Kaggle's digit-recognizer.",
 )
+
 
 def _option(name: str, text: str, *flags: str, **limits: Any) -> Any:
     """Return an option that the environment variable `name` sets too."""
@@ -74,13 +85,13 @@ HERE = Path()
 
 STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "data": ("Fetch the competition's files and check every cell.", data.data),
-    "split": ("Hold out validation rows, and list exact duplicates.", data.split),
+    "split": ("Hold out validation rows, and list exact duplicates.", split.split),
     "train": (
         "Train the recipe's networks, or continue a run. Does nothing if that is done.",
         train.train,
     ),
     "ensemble": ("Average the checkpoints of one run or several.", ensemble.ensemble),
-    "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
+    "submission": ("Write the CSV and the confusion heatmap.", submission.write_submission),
 }
 
 

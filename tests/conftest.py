@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.competitions.practice import builder
-from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.source import PracticeSource
 from pipeline.competitions.sources import MNIST_FOLDER
-from pipeline.data import mnist
-from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS, Digits
+from pipeline.data.digits import Digits
+from pipeline.data.mnist import read_mnist
 
 # What training.deterministic does, for the process of the tests and those that it starts: read when
 # TensorFlow makes its first tensor, which some test modules do while they are collected.
@@ -28,7 +28,7 @@ def ctrl_c_reaches_the_tests() -> None:
 @pytest.fixture(scope="session")
 def labelled() -> Digits:
     """The first 800 digits of MNIST."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = read_mnist(MNIST_FOLDER)
     return Digits(images=images[:800].reshape(-1, 28, 28, 1), labels=labels[:800])
 
 
@@ -44,8 +44,9 @@ def small_digits(labelled: Digits, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("downloaded")
     pixels = labelled.images.reshape(800, -1)
     table = np.column_stack([labelled.labels, pixels])
-    builder.write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
-    builder.write_table(folder / "test.csv", list(TEST_COLUMNS), pixels[600:])
+    columns = [f"pixel{number}" for number in range(784)]
+    builder.write_table(folder / "train.csv", ["label", *columns], table[:600])
+    builder.write_table(folder / "test.csv", columns, pixels[600:])
     return folder
 
 
@@ -59,8 +60,8 @@ def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeCompetition:
-    """The practice competition of seed 0, built."""
-    competition = PracticeCompetition(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
-    competition.fetch()
-    return competition
+def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeSource:
+    """The practice competition's files of seed 0, built."""
+    source = PracticeSource(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
+    source.fetch()
+    return source

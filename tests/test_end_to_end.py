@@ -94,7 +94,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def first(workspace: Workspace) -> subprocess.CompletedProcess[str]:
-    """`submit` from nothing, every file that it opens noted."""
+    """`submit` from nothing, with a record of every file that it opens."""
     opened = str(workspace.folder / "opened.json")
     return workspace.run("submit", *QUICK, program=("-c", AUDITED), OPENED=opened)
 
@@ -145,16 +145,16 @@ def test_only_the_scorer_reads_the_hidden_labels(
     mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
     assert hidden
     assert mnist
-    stamping = {"pipeline.common.files", "pipeline.competitions.practice.competition"}
+    stamping = {"pipeline.common.files", "pipeline.competitions.practice.source"}
     for callers in hidden:
-        # Besides the scorer, only the checksum of the freshly built file is taken.
+        # Besides the scorer, only the checksum of the new file needs to read it.
         assert "pipeline.competitions.practice.scorer" in callers or stamping <= set(callers)
     assert any("pipeline.competitions.practice.scorer" in callers for callers in hidden)
     for callers in mnist:
         assert "pipeline.competitions.practice.builder" in callers
 
 
-def test_the_same_again_trains_and_uploads_nothing(
+def test_the_same_command_again_trains_and_uploads_nothing(
     workspace: Workspace, first: subprocess.CompletedProcess[str], without_tensorflow: str
 ) -> None:
     ledger = (workspace.folder / "submissions" / "ledger.csv").read_text()
@@ -173,8 +173,8 @@ def test_an_identical_csv_is_uploaded_again_only_by_force(
     command = ["submit", "--run", name, "--force", "--json", "--message", "once more"]
     done = workspace.run(*command)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["upload"]["message"].endswith("once more")
+    result = json.loads(done.stdout)
+    assert result["upload"]["message"].endswith("once more")
     ledger = pd.read_csv(workspace.folder / "submissions" / "ledger.csv")
     assert list(ledger["run"]) == [name, name]
     assert ledger["token"].nunique() == 2
@@ -394,7 +394,7 @@ def test_mnist_is_tested_and_looked_at_but_not_submitted(
     assert "label 0, predicted as 6:" in looked.stdout
 
 
-def test_data_and_split_by_themselves_check_and_list_copies(
+def test_data_and_split_alone_check_cells_and_list_copies(
     workspace: Workspace, small_digits: Path, tmp_path: Path
 ) -> None:
     for name in ("train.csv", "test.csv"):
@@ -404,12 +404,12 @@ def test_data_and_split_by_themselves_check_and_list_copies(
     assert checked.returncode == 0, checked.stderr
     assert f"{tmp_path}/train.csv: 601 labelled rows, every cell checked\n" in checked.stdout
     assert f"{tmp_path}/test.csv: 201 rows to predict, every cell checked\n" in checked.stdout
-    parted = workspace.run("split", "--source", str(tmp_path))
-    assert parted.returncode == 0, parted.stderr
-    assert "510 training and 91 validation rows, stratified, in " in parted.stdout
-    told = "1 within the labelled rows, 0 between them and the rows to predict, listed in (.*)"
-    listed = re.search(told, parted.stdout)
-    assert listed, parted.stdout
+    done = workspace.run("split", "--source", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "510 training and 91 validation rows, stratified, in " in done.stdout
+    line = "1 within the labelled rows, 0 between them and the rows to predict, listed in (.*)"
+    listed = re.search(line, done.stdout)
+    assert listed, done.stdout
     (copy,) = pd.read_csv(workspace.folder / listed[1]).to_dict("records")
     assert (copy["kind"], copy["train_row"], copy["other_row"]) == ("train", 0, 600)
 
@@ -424,12 +424,12 @@ def test_data_and_split_by_themselves_check_and_list_copies(
             "SOURCE is 'elsewhere'; it must be auto, kaggle, practice, mnist,",
         ),
         (["split", "--run", "quick"], "make split takes no RUN; leave it out"),
-        (["train", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
+        (["train", "--run", "zzz"], "RUN is 'zzz': no run begins with it"),
         (["train", "--run", "quick", "--seed", "1"], "a run has its own recipe; leave out RECIPE,"),
         (["submit", "--run", "quick", "--recipe", "quick"], "a run has its own recipe; leave out"),
         (["submit", "--executor", "gpu"], "EXECUTOR is 'gpu'; use one of auto, serial, processes"),
         (["look", "--view", "digits"], "RUN is ''; make look draws one trained run"),
-        (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins so"),
+        (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins with it"),
         (["submit", "--source", "kaggle"], "credentials"),
         (["train", "--set", "network.name=vgg"], "network.name is 'vgg'; it must be one of"),
     ],

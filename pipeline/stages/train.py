@@ -135,7 +135,6 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
             "versions": versions,
         }
     )
-    name = context.competition.name
     return TrainingRecord(
         id=f"{recipe.name}-s{recipe.seed}-{identity[:8]}",
         identity=identity,
@@ -143,7 +142,7 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
         recipe=recipe,
         recipe_name=recipe.name,
         seed=recipe.seed,
-        source=str(Path(request.source).expanduser().resolve()) if name == "folder" else name,
+        source=context.source.location,
         practice_seed=request.practice_seed,
         data_fingerprint=context.dataset.fingerprint,
         split_fingerprint=split,

@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline.competitions.practice.builder import write_table
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
-from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS
+from pipeline.data.spec import SPEC
 from tests.commands import REPOSITORY
 
 Found = TypeVar("Found")
@@ -30,10 +30,10 @@ THREADS = (
 
 def write_digits(folder: Path, rows: int) -> None:
     """Write the first digits of MNIST as the competition's two files; the 100 next are test.csv."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     table = np.column_stack([labels, images.reshape(len(images), -1)])
-    write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:rows])
-    write_table(folder / "test.csv", list(TEST_COLUMNS), table[rows : rows + 100, 1:])
+    write_table(folder / "train.csv", SPEC.train_columns, table[:rows])
+    write_table(folder / "test.csv", SPEC.test_columns, table[rows : rows + 100, 1:])
 
 
 def train_in_a_new_folder(

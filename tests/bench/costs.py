@@ -55,7 +55,7 @@ def _against_members() -> str:
 
 def _stream() -> str:
     """Draw and warp a million rows, as an endless training would: memory must stay flat."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     rows = Digits(images[:42_000].reshape(-1, 28, 28, 1), labels[:42_000])
     epochs = STREAMED // len(rows.labels) + 1
     settings = recipe.load("bn_cnn", f"training.epochs={epochs} training.batch_size=250")

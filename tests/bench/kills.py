@@ -24,7 +24,7 @@ import pandas as pd
 from pipeline.competitions.practice.builder import write_table
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
-from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS
+from pipeline.data.spec import SPEC
 from tests.commands import plain_environment
 
 SETTINGS = (
@@ -161,10 +161,10 @@ def differences(one: Path, other: Path) -> list[str]:
 def write_digits(folder: Path) -> Path:
     """Write 600 labelled digits and 200 others as a person's folder, and return it."""
     folder.mkdir()
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     table = np.column_stack([labels, images])
-    write_table(folder / "train.csv", list(TRAIN_COLUMNS), table[:600])
-    write_table(folder / "test.csv", list(TEST_COLUMNS), images[600:800])
+    write_table(folder / "train.csv", SPEC.train_columns, table[:600])
+    write_table(folder / "test.csv", SPEC.test_columns, images[600:800])
     return folder
 
 

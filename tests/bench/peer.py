@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.common.files import replacing
 from pipeline.common.startup import quiet_start
 from pipeline.data import digits
+from pipeline.data.spec import SPEC
 from pipeline.data.split import Split, hold_out
 from pipeline.recipe import SplitSettings
 
@@ -104,7 +105,7 @@ def main() -> None:
     peer = PEERS[asked.peer]
     rows = digits.read_train(asked.digits / "train.csv")
     tests: NDArray[np.float64] = digits.read_test(asked.digits / "test.csv") / 255
-    total = np.zeros((len(tests), digits.CLASSES))
+    total = np.zeros((len(tests), SPEC.classes))
     for net in range(asked.nets):
         seed = asked.seed + net
         default = SplitSettings()
