@@ -51,7 +51,7 @@ def can_be_unset(key: str) -> bool:
 def allowed_beside(key: str) -> list[str]:
     """Return the names that the table of a dotted key may hold, in the schema's order."""
     prefix = key[: key.rfind(".") + 1]
-    names = [one.removeprefix(prefix) for one in SETTINGS if one.startswith(prefix)]
+    names = [known.removeprefix(prefix) for known in SETTINGS if known.startswith(prefix)]
     return list(dict.fromkeys(name.partition(".")[0] for name in names))
 
 
@@ -61,7 +61,8 @@ def closest(key: str) -> str | None:
     Only the names after the last dot are compared. A setting in the same table comes first.
     """
     table, _, name = key.rpartition(".")
-    known = sorted([*SETTINGS, *allowed_beside("")], key=lambda one: one.startswith(f"{table}."))
-    by_name = {one.rpartition(".")[2]: one for one in known}
+    candidates = [*SETTINGS, *allowed_beside("")]
+    candidates.sort(key=lambda known: known.startswith(f"{table}."))
+    by_name = {known.rpartition(".")[2]: known for known in candidates}  # the last one stays
     matches = get_close_matches(name, by_name, n=1, cutoff=0.7)
     return by_name[matches[0]] if matches else None
