@@ -44,7 +44,9 @@ def test_csv_files_are_read_and_have_no_test_labels(small_digits: Path) -> None:
 
 @pytest.mark.parametrize("stage", [write_submission, submit])
 def test_nothing_is_submitted_for_mnist(stage: Callable[[Context], object], tmp_path: Path) -> None:
-    context = Context(tmp_path, Request(recipe=Recipe(name="quick"), source="mnist"), lambda line: None)
+    context = Context(
+        tmp_path, Request(recipe=Recipe(name="quick"), source="mnist"), lambda line: None
+    )
     message = r"SOURCE is mnist, whose test labels are public.* make ensemble trains and prints"
     with pytest.raises(PipelineError, match=message):
         stage(context)
