@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.startup import gpu_expected, quiet_start
 from pipeline.data.split import fingerprint
 from pipeline.executors.plan import Arrangement, arrange, planned_members
-from pipeline.executors.queue import RetryQueue, find_executor, train_members
+from pipeline.executors.queue import RetryQueue, failure_report, find_executor, train_members
 from pipeline.recipe import Recipe
 from pipeline.runs import Run, TrainingRecord
 from pipeline.stages.context import Context
@@ -188,10 +189,11 @@ def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Har
             return _report_done(context, run)
         record = run.training
         record.recipe = recipe
-        RetryQueue(run, splits, arrangement.threads).check_pending()  # before scores are lost
+        if not RetryQueue(run, splits, arrangement.threads).pending():
+            failure_report(run)  # raises if too few members succeeded, before scores are lost
         try:
             with run.in_progress():
-                record.hardware, record.executor = hardware.record(), arrangement.executor
+                record.hardware, record.executor = asdict(hardware), arrangement.executor
                 record.command = context.request.command
                 record.scores = None  # those of an earlier submission from fewer epochs
                 context.report(
