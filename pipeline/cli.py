@@ -18,7 +18,17 @@ from pipeline.common.provenance import command_as_typed
 from pipeline.competitions.ledger import Ledger
 from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
-from pipeline.stages import baselines, data, doctor, ensemble, look, submit, train
+from pipeline.stages import (
+    baselines,
+    data,
+    doctor,
+    ensemble,
+    look,
+    split,
+    submission,
+    submit,
+    train,
+)
 from pipeline.stages.context import Context
 from pipeline.stages.request import DEFAULT_RECIPE, Request
 
@@ -29,80 +39,59 @@ app = typer.Typer(
     help="From a fresh clone to a scored submission for Kaggle's digit-recognizer.",
 )
 
-Root = Annotated[
-    Path, typer.Option(help="the folder that holds data/, runs/ and submissions/", file_okay=False)
-]
+
+def _option(name: str, text: str, *flags: str, **limits: Any) -> Any:
+    """Return an option that the environment variable `name` sets too."""
+    return typer.Option(*flags, envvar=name, help=text, **limits)
+
+
 Source = Annotated[
     str,
-    typer.Option(
-        envvar="SOURCE",
-        help="auto (kaggle if credentials are found, else practice), kaggle, practice, mnist "
+    _option(
+        "SOURCE",
+        "auto (kaggle if credentials are found, else practice), kaggle, practice, mnist "
         "(60,000 and 10,000 digits, not submitted), or a folder with train.csv and test.csv",
     ),
 ]
-RecipeName = Annotated[
-    str, typer.Option(envvar="RECIPE", help="a recipe's name, or the path of a .toml file")
-]
-Seed = Annotated[
-    int | None, typer.Option(envvar="SEED", min=0, help="random seed, instead of the recipe's")
-]
-Settings = Annotated[
-    str, typer.Option("--set", envvar="SET", help='changed recipe keys: "training.epochs=3 ..."')
-]
+RecipeName = Annotated[str, _option("RECIPE", "a recipe's name, or the path of a .toml file")]
+Seed = Annotated[int | None, _option("SEED", "random seed, instead of the recipe's", min=0)]
+Settings = Annotated[str, _option("SET", 'changed recipe keys: "training.epochs=3 ..."', "--set")]
 PracticeSeed = Annotated[
-    int,
-    typer.Option(envvar="PRACTICE_SEED", min=0, help="which permutation the practice data have"),
+    int, _option("PRACTICE_SEED", "which permutation the practice data have", min=0)
 ]
-RunNames = Annotated[
-    str,
-    typer.Option("--run", envvar="RUN", help="id, or unique beginning, of one run or several"),
-]
-Force = Annotated[
-    bool, typer.Option(envvar="FORCE", help="train or upload again what is done already")
-]
-Message = Annotated[
-    str,
-    typer.Option(envvar="MESSAGE", help="text that the competition shows with the CSV"),
-]
+RunNames = Annotated[str, _option("RUN", "id, or unique beginning, of one run or several", "--run")]
+Force = Annotated[bool, _option("FORCE", "train or upload again what is done already")]
+Message = Annotated[str, _option("MESSAGE", "text that the competition shows with the CSV")]
 Executor = Annotated[
     str,
-    typer.Option(
-        envvar="EXECUTOR",
-        help="where members are trained: auto, serial, processes (side by side), or ray",
+    _option(
+        "EXECUTOR", "where members are trained: auto, serial, processes (side by side), or ray"
     ),
 ]
-Seeds = Annotated[
-    int, typer.Option(envvar="SEEDS", min=1, help="random seeds per recipe: 0 to this number - 1")
-]
-View = Annotated[
-    str, typer.Option(envvar="VIEW", help=f"one of {', '.join(look.VIEWS)}; left out: all of them")
-]
-Part = Annotated[
-    str, typer.Option(envvar="PART", help="validation or test rows; left out: what fits the view")
-]
-Start = Annotated[
-    int | None, typer.Option(envvar="START", min=0, help="row number of the first digit")
-]
-Count = Annotated[int | None, typer.Option(envvar="COUNT", min=1, help="number of digits")]
-RandomSeed = Annotated[int, typer.Option(envvar="SEED", min=0, help="chooses the random digits")]
-DIGIT = {"min": 0, "max": 9}
-TrueLabel = Annotated[int | None, typer.Option("--true", envvar="TRUE", **DIGIT, help="the label")]
-Predicted = Annotated[
-    int | None, typer.Option(envvar="PREDICTED", **DIGIT, help="what it is predicted as")
-]
+Seeds = Annotated[int, _option("SEEDS", "random seeds per recipe: 0 to this number - 1", min=1)]
+View = Annotated[str, _option("VIEW", f"one of {', '.join(look.VIEWS)}; left out: all of them")]
+Part = Annotated[str, _option("PART", "validation or test rows; left out: what fits the view")]
+Start = Annotated[int | None, _option("START", "row number of the first digit", min=0)]
+Count = Annotated[int | None, _option("COUNT", "number of digits", min=1)]
+RandomSeed = Annotated[int, _option("SEED", "chooses the random digits", min=0)]
+TrueLabel = Annotated[int | None, _option("TRUE", "the label", "--true", min=0, max=9)]
+Predicted = Annotated[int | None, _option("PREDICTED", "the prediction", min=0, max=9)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
+Root = Annotated[
+    Path, typer.Option(help="the folder that holds data/, runs/ and submissions/", file_okay=False)
+]
 
 HERE = Path()
 
 STAGES: dict[str, tuple[str, Callable[[Context], object]]] = {
     "data": ("Fetch the competition's files and check every cell.", data.data),
-    "split": ("Hold out validation rows, and list exact duplicates.", data.split),
+    "split": ("Hold out validation rows, and list exact duplicates.", split.split),
     "train": (
         "Train the recipe's networks, or continue a run. Does nothing if that is done.",
         train.train,
     ),
     "ensemble": ("Average the checkpoints of one run or several.", ensemble.ensemble),
-    "submission": ("Write the CSV and the confusion heatmap.", submit.write_submission),
+    "submission": ("Write the CSV and the confusion heatmap.", submission.write_submission),
 }
 
 
@@ -211,12 +200,7 @@ def look_command(
 ) -> None:
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
     with exit_codes():
-        request = Request(
-            source=source,
-            practice_seed=practice_seed,
-            runs=tuple(run.split()),
-            command=_command(),
-        )
+        request = Request.parse("look", run=run, source=source, practice_seed=practice_seed)
         options = look.LookOptions(view, part, start, count, true, predicted, seed)
         look.look(Context(root, request, _print), options)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.source import PracticeSource
 from pipeline.competitions.sources import MNIST_FOLDER
-from pipeline.data import mnist
 from pipeline.data.digits import Digits
+from pipeline.data.mnist import read_mnist
 from pipeline.runs import RunStore
 from tests.bench.commands import write_digits
 from tests.commands import REPOSITORY
@@ -30,7 +30,7 @@ def ctrl_c_reaches_the_tests() -> None:
 @pytest.fixture(scope="session")
 def labelled() -> Digits:
     """The first 800 digits of MNIST."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = read_mnist(MNIST_FOLDER)
     return Digits(images=images[:800].reshape(-1, 28, 28, 1), labels=labels[:800])
 
 
@@ -76,8 +76,8 @@ def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeCompetition:
-    """The practice competition of seed 0, with its files made."""
-    competition = PracticeCompetition(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
-    competition.fetch()
-    return competition
+def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeSource:
+    """The practice competition's files of seed 0, built."""
+    source = PracticeSource(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
+    source.fetch()
+    return source

@@ -124,7 +124,7 @@ def accuracy_on_training_rows(run: Run, root: Path) -> float:
     """Compute a run's accuracy on its training rows of MNIST, from its only checkpoint."""
     (split,) = (root / "data" / "splits").glob(f"{run.record.data_fingerprint[:12]}-*.npz")
     rows = np.load(split)["train_rows"]
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     (checkpoint,) = run.checkpoint_paths()
     network = keras.saving.load_model(checkpoint)
     probabilities = network(images[rows].reshape(-1, 28, 28, 1) / np.float32(255)).numpy()

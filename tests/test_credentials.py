@@ -1,4 +1,4 @@
-"""Which credentials are found, and that the kaggle command takes the same ones."""
+"""Which credentials are found, and that the kaggle command uses the same ones."""
 
 import base64
 import json
@@ -94,7 +94,7 @@ def test_nothing(home: Path) -> None:
         ({".kaggle/credentials.json": SIGN_IN, ".kaggle/kaggle.json": KEY_FILE}, {}, KEY_FORM),
         ({".kaggle/access_token": TOKEN, ".kaggle/kaggle.json": KEY_FILE}, PAIR, TOKEN_FILE),
         ({".kaggle/access_token": TOKEN}, {"KAGGLE_API_TOKEN": TOKEN}, VARIABLE),
-        # kaggle.json holds other settings too.
+        # kaggle.json has other settings too.
         ({".kaggle/kaggle.json": '{"competition": "digit-recognizer"}'}, {}, None),
         ({".kaggle/credentials.json": "{"}, {}, None),
         # Once the variable names a file, no other token file counts.
@@ -141,7 +141,7 @@ def test_token_of_a_kaggle_notebook(home: Path, monkeypatch: pytest.MonkeyPatch)
         (json.dumps({"username": "", "key": KEY}), "kaggle.json: no username in it, nor in"),
     ],
 )
-def test_unusable_key_file_is_told(home: Path, text: str, expected: str) -> None:
+def test_unusable_key_file_is_reported(home: Path, text: str, expected: str) -> None:
     fill(home, {".kaggle/kaggle.json": text})
     with pytest.raises(PipelineError) as caught:
         find_credentials()
@@ -151,22 +151,22 @@ def test_unusable_key_file_is_told(home: Path, text: str, expected: str) -> None
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\r", f"{TOKEN}\n", f"{TOKEN} x", f"\u201c{TOKEN}"])
-def test_a_token_that_no_header_can_hold_is_told(
+def test_a_token_that_no_header_can_contain_is_reported(
     token: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", token)
-    with pytest.raises(PipelineError, match=f"{VARIABLE} holds a space, a line break") as caught:
+    with pytest.raises(PipelineError, match=f"{VARIABLE} contains a space, a line break") as caught:
         find_credentials()
     assert TOKEN not in str(caught.value)
 
 
-def test_a_token_file_of_two_lines_is_told(home: Path) -> None:
+def test_a_token_file_of_two_lines_is_reported(home: Path) -> None:
     fill(home, {".kaggle/access_token": f"{TOKEN}\nand more\n"})
     with pytest.raises(
-        PipelineError, match=r"~/.kaggle/access_token holds a space, a line"
-    ) as told:
+        PipelineError, match=r"~/.kaggle/access_token contains a space, a line"
+    ) as caught:
         find_credentials()
-    assert TOKEN not in str(told.value)
+    assert TOKEN not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_token_file_of_two_lines_is_told(home: Path) -> None:
         ),
     ],
 )
-def test_command_takes_the_same(
+def test_command_uses_the_same(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     files: dict[str, str],

@@ -1,5 +1,6 @@
-"""MNIST's own parts as a source, and the sources by name."""
+"""The digits of each source, and the sources by name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,36 +8,67 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import sources
-from pipeline.competitions.sources import MNIST_FOLDER
-from pipeline.data import dataset, mnist
+from pipeline.competitions.protocol import Source
+from pipeline.competitions.sources import MNIST_FOLDER, Origin
+from pipeline.data.dataset import open_dataset
+from pipeline.data.mnist import read_mnist
+from pipeline.recipe import Recipe
+from pipeline.stages.context import Context
+from pipeline.stages.request import Request
+from pipeline.stages.submission import write_submission
+from pipeline.stages.submit import submit
 
 
-def test_mnist_is_parted_as_its_authors_do() -> None:
-    images, labels = mnist.read(MNIST_FOLDER)
-    source = sources.choose("mnist", 0, Path("unused"), lambda line: None)
-    found = dataset.read(source.fetch())
-    assert found.labelled.images.shape == (60_000, 28, 28, 1)
-    assert found.test_images.shape == (10_000, 28, 28, 1)
-    np.testing.assert_array_equal(found.labelled.images.reshape(60_000, -1), images[:60_000])
-    np.testing.assert_array_equal(found.test_images.reshape(10_000, -1), images[60_000:])
-    np.testing.assert_array_equal(found.labelled.labels, labels[:60_000])
-    np.testing.assert_array_equal(found.test_labels, labels[60_000:])
+def choose(source: str) -> Origin:
+    return sources.choose(source, 0, Path("unused"), lambda line: None)
+
+
+def test_mnist_is_split_as_its_authors_do() -> None:
+    images, labels = read_mnist(MNIST_FOLDER)
+    dataset = open_dataset(choose("mnist").source.fetch())
+    assert dataset.labelled.images.shape == (60_000, 28, 28, 1)
+    assert dataset.test_images.shape == (10_000, 28, 28, 1)
+    np.testing.assert_array_equal(dataset.labelled.images.reshape(60_000, -1), images[:60_000])
+    np.testing.assert_array_equal(dataset.test_images.reshape(10_000, -1), images[60_000:])
+    np.testing.assert_array_equal(dataset.labelled.labels, labels[:60_000])
+    np.testing.assert_array_equal(dataset.test_labels, labels[60_000:])
 
 
 def test_csv_files_are_read_and_have_no_test_labels(small_digits: Path) -> None:
-    source = sources.choose(str(small_digits), 0, Path("unused"), lambda line: None)
-    found = dataset.read(source.fetch())
-    assert (len(found.labelled.labels), len(found.test_images)) == (600, 200)
-    assert found.test_labels is None
-    other = dataset.read(sources.choose("mnist", 0, Path("unused"), lambda line: None).fetch())
-    assert found.fingerprint != other.fingerprint
+    dataset = open_dataset(choose(str(small_digits)).source.fetch())
+    assert (len(dataset.labelled.labels), len(dataset.test_images)) == (600, 200)
+    assert dataset.test_labels is None
+    other = open_dataset(choose("mnist").source.fetch())
+    assert dataset.fingerprint != other.fingerprint
 
 
-def test_nothing_is_submitted_for_mnist() -> None:
-    source = sources.choose("mnist", 0, Path("unused"), lambda line: None)
+@pytest.mark.parametrize("stage", [write_submission, submit])
+def test_nothing_is_submitted_for_mnist(stage: Callable[[Context], object], tmp_path: Path) -> None:
+    context = Context(
+        tmp_path, Request(recipe=Recipe(name="quick"), source="mnist"), lambda line: None
+    )
     message = r"SOURCE is mnist, whose test labels are public.* make ensemble trains and prints"
     with pytest.raises(PipelineError, match=message):
-        source.check_ready()
-    with pytest.raises(PipelineError, match=message):
-        source.submit(Path("x.csv"), "message", "token")
-    assert source.submissions() == []
+        stage(context)
+    assert not (tmp_path / "runs").exists(), "a run was begun"
+    assert context.competition is None
+
+
+def test_a_folder_has_no_competition(small_digits: Path) -> None:
+    origin = choose(str(small_digits))
+    assert origin.competition is None
+    assert origin.refusal == ""
+
+
+def test_locations_are_those_that_runs_record(
+    small_digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_digits.parent)
+    names = ("kaggle", "practice", "mnist", small_digits.name)
+    sources_by_name: dict[str, Source] = {name: choose(name).source for name in names}
+    assert {name: source.location for name, source in sources_by_name.items()} == {
+        "kaggle": "kaggle",
+        "practice": "practice",
+        "mnist": "mnist",
+        small_digits.name: str(small_digits.resolve()),
+    }

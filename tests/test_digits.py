@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.source import PracticeSource
 from pipeline.data import digits
 from pipeline.data.digits import Digits
 
@@ -73,13 +73,13 @@ WRONG: dict[str, tuple[Change, str]] = {
     "label missing": (columns(lambda cells: cells[1:]), "line 1: column 'label' is missing"),
     "column too many": (
         columns(lambda cells: [*cells, "id" if cells[0] == "label" else "1"]),
-        "line 1: column 'id' is one too many; allowed: label,pixel0,",
+        "line 1: column 'id' is not expected; allowed: label,pixel0,",
     ),
     "columns swapped": (
         columns(lambda cells: [cells[0], cells[2], cells[1], *cells[3:]]),
         "line 1: column 2 is 'pixel1' where 'pixel0' belongs; put the columns in the order label,",
     ),
-    "column twice": (cell(1, 3, "pixel1"), "line 1: column 'pixel1' stands 2 times"),
+    "column twice": (cell(1, 3, "pixel1"), "line 1: column 'pixel1' occurs 2 times"),
     "fraction": (
         cell(5, 8, "12.5"),
         "train.csv, line 5, column 'pixel7': is '12.5', not a whole number; "
@@ -144,7 +144,7 @@ def test_a_real_competition_has_its_number_of_rows(small_digits: Path) -> None:
 
 
 def test_labels_in_the_test_file_are_refused(small_digits: Path) -> None:
-    with pytest.raises(PipelineError, match="column 'label' is one too many"):
+    with pytest.raises(PipelineError, match="column 'label' is not expected"):
         digits.read_test(small_digits / "train.csv")
 
 
@@ -175,7 +175,7 @@ def test_fingerprint_is_that_of_the_bytes(small_digits: Path, tmp_path: Path) ->
 
 
 def test_reading_the_real_size_needs_less_than_half_a_gibibyte(
-    practice: PracticeCompetition,
+    practice: PracticeSource,
 ) -> None:
     # Not ru_maxrss: on Linux a process begins with the peak of the one that started it.
     code = (

@@ -145,7 +145,7 @@ def test_only_the_scorer_reads_the_hidden_labels(
     mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
     assert hidden
     assert mnist
-    checksum = {"pipeline.common.files", "pipeline.competitions.practice.competition"}
+    checksum = {"pipeline.common.files", "pipeline.competitions.practice.source"}
     for callers in hidden:
         # The other reader is the checksum of the file that has just been made.
         assert "pipeline.competitions.practice.scorer" in callers or checksum <= set(callers)
@@ -154,7 +154,7 @@ def test_only_the_scorer_reads_the_hidden_labels(
         assert "pipeline.competitions.practice.builder" in callers
 
 
-def test_the_same_command_a_second_time_trains_and_uploads_nothing(
+def test_the_same_command_again_trains_and_uploads_nothing(
     workspace: Workspace, first: subprocess.CompletedProcess[str], without_tensorflow: str
 ) -> None:
     ledger = (workspace.folder / "submissions" / "ledger.csv").read_text()
@@ -173,8 +173,8 @@ def test_force_uploads_an_identical_csv_again(
     command = ["submit", "--run", name, "--force", "--json", "--message", "once more"]
     done = workspace.run(*command)
     assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
-    assert outcome["upload"]["message"].endswith("once more")
+    result = json.loads(done.stdout)
+    assert result["upload"]["message"].endswith("once more")
     ledger = pd.read_csv(workspace.folder / "submissions" / "ledger.csv")
     assert list(ledger["run"]) == [name, name]
     assert ledger["token"].nunique() == 2

@@ -1,4 +1,4 @@
-"""The ledger: one row an attempt, there before anything is sent."""
+"""The ledger: one row per attempt, written before anything is sent."""
 
 import subprocess
 import sys
@@ -32,13 +32,13 @@ def test_an_attempt_is_found_again_by_its_csv(ledger: Ledger) -> None:
     assert found.private_score is None
 
 
-def test_every_attempt_has_a_token_of_its_own(ledger: Ledger) -> None:
+def test_every_attempt_has_its_own_token(ledger: Ledger) -> None:
     uploads = [ledger.begin("run-1", "ab" * 32, "kaggle", "") for _ in range(12)]
     for upload in uploads:
         assert [upload.token in other.message for other in uploads].count(True) == 1
 
 
-def test_an_upload_that_ended_in_an_error_is_made_again(ledger: Ledger) -> None:
+def test_an_upload_that_ended_in_an_error_does_not_count(ledger: Ledger) -> None:
     begun = ledger.begin("run-1", "ab" * 32, "kaggle", "")
     ledger.update(begun.listed_as(entry("error", None)))
     assert ledger.of_csv("kaggle", "ab" * 32) is None
@@ -57,8 +57,8 @@ def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> N
     code = (
         "import sys; from functools import partial; from pathlib import Path\n"
         "from pipeline.competitions.ledger import Ledger\n"
-        "told = partial(print, flush=True)\n"
-        "with Ledger(Path(sys.argv[1])).submitting(told): told('in')"
+        "report = partial(print, flush=True)\n"
+        "with Ledger(Path(sys.argv[1])).submitting(report): report('in')"
     )
     path = tmp_path / "submissions" / "ledger.csv"
     command = [sys.executable, "-c", code, str(path)]

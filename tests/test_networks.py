@@ -1,4 +1,4 @@
-"""The registry: every network's size, and the fast layer against Keras's own."""
+"""The registry, the size of each network, and the fast layers against Keras's own."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ PARAMETERS = {
     "lstm_50": (16_310, 16_310),
     "lstm_128x2": (213_258, 213_258),
 }
-"""All parameters and the trained ones, as the tutorials give them or the layers make them."""
+"""The number of all parameters and of those trained."""
 
 DROPOUT_RATES = {
     "bn_cnn": ["dropout"],
@@ -37,7 +37,7 @@ DROPOUT_RATES = {
     "cnn_32_16": ["convolution_dropout"] * 2 + ["dropout"],
     "cnn_16_36": ["convolution_dropout", "dropout"],
 }
-"""The recipe's key for every dropout layer, in order; the other networks have none."""
+"""The recipe's key for each dropout layer, in order. The other networks have none."""
 
 
 @pytest.mark.parametrize("name", networks.names())
@@ -52,16 +52,20 @@ def test_parameter_counts(name: str) -> None:
 @pytest.mark.parametrize("name", networks.names())
 def test_dropout_layers_take_the_rates_of_the_recipe(name: str) -> None:
     keys = DROPOUT_RATES.get(name, [])
-    given = {"dropout": 0.41, "convolution_dropout": 0.17}
-    network = networks.build(name, {key: given[key] for key in set(keys)})
-    found = [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)]
-    assert found == [given[key] for key in keys]
-    for key in given.keys() - set(keys):
-        with pytest.raises(PipelineError, match=rf"network.{key} is .*but {name} has no such"):
-            networks.check(name, {key: given[key]})
+    recipe_rates = {"dropout": 0.41, "convolution_dropout": 0.17}
+    network = networks.build(name, {key: recipe_rates[key] for key in set(keys)})
+    rates = [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)]
+    assert rates == [recipe_rates[key] for key in keys]
+    for key in recipe_rates.keys() - set(keys):
+        with pytest.raises(
+            PipelineError,
+            match=rf"network.{key} is .*but {name} has no such layer.*; leave network.{key} out, "
+            rf'or unset it with SET="network.{key}=none"',
+        ):
+            networks.check(name, {key: recipe_rates[key]})
 
 
-def test_bn_cnn_is_the_notebooks_network_to_the_layer() -> None:
+def test_bn_cnn_has_the_layers_of_the_notebook() -> None:
     network = networks.build("bn_cnn")
     layers = [type(layer).__name__ for layer in network.layers]
     block = ["BatchNormalization", "Activation"]
@@ -74,11 +78,11 @@ def test_bn_cnn_is_the_notebooks_network_to_the_layer() -> None:
     assert network.layers[-2].rate == 0.3
 
 
-def test_pixels_can_reach_the_first_layer_as_they_are_in_the_files() -> None:
+def test_the_first_layer_can_get_pixels_as_in_the_files() -> None:
     pixels = np.arange(784, dtype=np.uint8).reshape(1, 28, 28, 1)
     network = networks.build("cnn_mse_sgd", pixel_maximum=255.0)
-    seen = network.layers[0](networks.scale(pixels))
-    np.testing.assert_array_equal(seen, pixels.astype(np.float32))
+    rescaled = network.layers[0](networks.scale(pixels))
+    np.testing.assert_array_equal(rescaled, pixels.astype(np.float32))
     assert network.count_params() == PARAMETERS["cnn_mse_sgd"][0]
     plain = networks.build("cnn_mse_sgd")
     assert type(plain.layers[0]) is keras.layers.Conv2D
@@ -97,7 +101,7 @@ def test_an_unknown_name_lists_those_that_exist() -> None:
 
 
 @pytest.mark.parametrize("shape", [(32, 14, 14, 8), (32, 16)])
-def test_fused_batch_normalization_trains_as_kerass_own(shape: tuple[int, ...]) -> None:
+def test_fused_batch_normalization_trains_as_that_of_keras(shape: tuple[int, ...]) -> None:
     generator = np.random.default_rng(0)
     inputs = tf.constant(generator.normal(3, 2, shape), tf.float32)
     upstream = tf.constant(generator.normal(size=shape), tf.float32)
@@ -114,14 +118,14 @@ def test_fused_batch_normalization_trains_as_kerass_own(shape: tuple[int, ...]) 
         after = [weight.numpy() for weight in layer.weights]
         results.append([outputs.numpy(), *(g.numpy() for g in gradients), *after])
         results[-1].append(layer(inputs, training=False).numpy())
-    for expected, found in zip(*results, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+    for expected, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, expected, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 2e-6), ("mixed_bfloat16", 0.01)])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [(3, 3), (2, 5)])
-def test_batched_gradients_are_those_of_kerass_convolution(
+def test_batched_gradients_are_those_of_the_convolution_of_keras(
     padding: str, size: tuple[int, int], precision: str, tolerance: float
 ) -> None:
     generator = np.random.default_rng(0)
@@ -138,8 +142,8 @@ def test_batched_gradients_are_those_of_kerass_convolution(
         weights = [weight.value for weight in layer.weights]
         gradients = tape.gradient(loss, [inputs, *weights])
         results.append([np.float32(array) for array in (outputs, *gradients)])
-    for expected, found in zip(*results, strict=True):
-        assert abs(found - expected).max() < tolerance * abs(expected).max()
+    for expected, fast in zip(*results, strict=True):
+        assert abs(fast - expected).max() < tolerance * abs(expected).max()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_batched_gradients_are_those_of_kerass_convolution(
         ("float32", True, [False] * 5),
     ],
 )
-def test_small_maps_in_bfloat16_on_a_cpu_have_batched_gradients(
+def test_only_small_maps_in_bfloat16_on_a_cpu_have_batched_gradients(
     precision: str, on_cpu: bool, batched: list[bool]
 ) -> None:
     fast = accelerate(networks.build("deep_cnn"), precision, on_cpu)
@@ -171,7 +175,7 @@ def test_accelerated_networks_have_the_same_weights_and_predict_alike(
     assert kinds.count(FusedBatchNormalization) == normalizations
     assert keras.layers.BatchNormalization not in kinds
     assert fast.layers[-1].compute_dtype == "float32"
-    for ours, theirs in zip(fast.weights, plain.weights, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    for copy, original in zip(fast.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(copy.numpy(), original.numpy())
     tolerance = 1e-5 if precision == "float32" else 0.03
     np.testing.assert_allclose(fast(images).numpy(), plain(images).numpy(), atol=tolerance, rtol=0)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +62,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def context(folder: Path, data: Path, executor: str = "serial", run: str = "") -> Context:
-    """Return the context of a request for the recipe in `folder`, or for a run of it."""
-    request = Request(source=str(data), executor=executor, runs=(run,) if run else ())
-    if not run:
-        request = replace(request, recipe=recipe.load(str(folder / "mine.toml")))
+    name = "bn_cnn" if run else str(folder / "mine.toml")
+    request = Request.parse("train", recipe=name, run=run, source=str(data), executor=executor)
     return Context(folder, request, ignore)
 
 

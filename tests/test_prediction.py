@@ -17,7 +17,7 @@ from pipeline.common.progress import ignore
 from pipeline.data.dataset import Dataset
 from pipeline.data.digits import Digits
 from pipeline.data.split import k_folds
-from pipeline.networks import batch_norm_fusion
+from pipeline.networks.batch_norm_fusion import fuse
 from pipeline.prediction.ensemble import DOUBT, out_of_fold, predict
 from pipeline.prediction.predictor import Predictor, load_checkpoint
 from pipeline.runs import Checkpoint, Member, RunStore
@@ -41,12 +41,12 @@ def test_a_fused_network_has_the_same_outputs(name: str, labelled: Digits) -> No
     randomize_normalization(network)
     images = labelled.images[:200].astype(np.float32) / 255
     expected = network(images, training=False)
-    fused = batch_norm_fusion.fold(network, "float32")
+    fused = fuse(network, "float32")
     np.testing.assert_allclose(fused(images), expected, atol=2e-5)
 
 
 def test_fusion_leaves_no_normalization_after_a_linear_layer_and_no_dropout() -> None:
-    fused = batch_norm_fusion.fold(networks.build("bn_cnn"), "mixed_bfloat16")
+    fused = fuse(networks.build("bn_cnn"), "mixed_bfloat16")
     kinds = [type(layer).__name__ for layer in fused.layers]
     assert kinds == [*["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense"]
     assert [layer.activation.__name__ for layer in fused.layers if hasattr(layer, "kernel")] == [
@@ -74,7 +74,7 @@ def test_only_normalization_right_after_a_linear_layer_is_fused() -> None:
     )
     randomize_normalization(network)
     images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
-    fused = batch_norm_fusion.fold(network, "float32")
+    fused = fuse(network, "float32")
     assert len(fused.layers) == len(network.layers) - 1
     np.testing.assert_allclose(fused(images), network(images, training=False), atol=2e-6)
 

@@ -1,36 +1,46 @@
-"""Recipes: the notebook's values, and one clear line for every wrong one."""
+"""Recipes: the notebook's values, and one clear line for each wrong or unused setting."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import recipe
 from pipeline.common.errors import PipelineError
+from pipeline.recipe.keys import SETTINGS, lookup
+from pipeline.recipe.unused import DEPENDENCIES
 
 
 def test_default_recipe_holds_the_notebooks_values() -> None:
-    made = recipe.load("bn_cnn")
-    assert made.network.name == "bn_cnn"
-    assert made.network.dropout == 0.3
-    assert (made.split.validation_fraction, made.training.batch_size) == (0.15, 64)
-    assert (made.training.epochs, made.training.learning_rate) == (50, 0.001)
-    warps = made.augmentation
+    settings = recipe.load("bn_cnn")
+    assert settings.network.name == "bn_cnn"
+    assert settings.network.dropout == 0.3
+    assert (settings.split.validation_fraction, settings.training.batch_size) == (0.15, 64)
+    assert (settings.training.epochs, settings.training.learning_rate) == (50, 0.001)
+    warps = settings.augmentation
     assert (warps.rotation_range, warps.zoom_range) == (10, 0.1)
     assert (warps.width_shift_range, warps.height_shift_range) == (0.1, 0.1)
-    plateau = made.reduce_on_plateau
+    plateau = settings.reduce_on_plateau
     assert (plateau.patience, plateau.factor, plateau.min_learning_rate) == (3, 0.5, 1e-5)
-    assert (made.early_stopping.patience, made.early_stopping.min_delta) == (10, 1e-10)
-    assert made.checkpoints.keep_best == 5
+    assert (settings.early_stopping.patience, settings.early_stopping.min_delta) == (10, 1e-10)
+    assert settings.checkpoints.keep_best == 5
 
 
 @pytest.mark.parametrize("name", recipe.names())
-def test_every_recipe_that_ships_is_valid(name: str) -> None:
+def test_every_recipe_of_the_package_is_valid(name: str) -> None:
     assert recipe.load(name).name == Path(name).name
 
 
 def test_set_and_seed_change_the_recipe() -> None:
-    made = recipe.load("quick", "training.epochs=3 augmentation.engine=keras seed=4", seed=7)
-    assert (made.training.epochs, made.augmentation.engine, made.seed) == (3, "keras", 7)
+    settings = recipe.load("quick", "training.epochs=3 augmentation.engine=keras", seed=7)
+    assert (settings.training.epochs, settings.augmentation.engine, settings.seed) == (
+        3,
+        "keras",
+        7,
+    )
+    assert recipe.load("quick", "seed=4").seed == 4
+    assert recipe.load("quick", "seed=7", seed=7).seed == 7
 
 
 def test_a_recipe_in_a_folder_is_found_by_its_bare_name_too() -> None:
@@ -41,19 +51,27 @@ def test_a_recipe_in_a_folder_is_found_by_its_bare_name_too() -> None:
 def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[training]\nepochs = 2\n")
-    made = recipe.load(str(file))
-    assert (made.name, made.training.epochs, made.network.name) == ("mine", 2, "bn_cnn")
+    settings = recipe.load(str(file))
+    assert (settings.name, settings.training.epochs, settings.network.name) == ("mine", 2, "bn_cnn")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ("training.epoch=3", "unknown key training.epoch; allowed here: epochs, batch_size"),
+        (
+            "training.epoch=3",
+            "unknown key training.epoch (did you mean training.epochs?); allowed here: epochs, "
+            "batch_size",
+        ),
+        ("early_stopping.patienc=3", "(did you mean early_stopping.patience?)"),
+        ("augmentations.engine=none", "unknown key augmentations (did you mean augmentation?)"),
+        ("training.epoch=none", "unknown key training.epoch (did you mean training.epochs?)"),
         ("augmentation.horizontal_flip=true", "allowed here: engine, rotation_range"),
         ("augmentation.fill_mode=wrap", "unknown key augmentation.fill_mode"),
         (
             "optimizer.name=sgd",
-            "unknown key optimizer; allowed here: seed, split, members, network",
+            "unknown key optimizer (did you mean training.optimizer?); allowed here: seed, split, "
+            "members, network",
         ),
         ("training.epochs=0", "training.epochs is 0; it must be greater than or equal to 1"),
         ("training.epochs=many", "training.epochs is 'many'; it must be a valid integer"),
@@ -64,6 +82,14 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         ("seed.x=1", "seed is a value and has no keys"),
         ("seed='1", "No closing quotation"),
         ("name=mine", "unknown key name; a recipe is named after its file"),
+        ("name=none", "unknown key name; a recipe is named after its file"),
+        ("augmentation=none", "augmentation is 'none'; it must be a table of settings"),
+        (
+            "training.epochs=3 seed=1 training.epochs=4",
+            "SET gives training.epochs=3 and training.epochs=4, of which only one can apply; leave "
+            "the other out",
+        ),
+        ("training.epochs=3 training={}", "SET gives training.epochs=3 and training={}, of which"),
         ("members.folds=1", "members.folds is 1; it must be 0 (a hold-out), or 2 or more"),
         ("checkpoints.keep_best=0", "it must be such that keep_best or keep_last is 1 or more"),
         (
@@ -105,7 +131,7 @@ def test_unknown_recipe_lists_those_that_exist() -> None:
 def test_a_file_name_that_no_run_could_have_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "my recipe.toml"
     file.write_text("")
-    with pytest.raises(PipelineError, match=r"file name must be of letters.*rename the file"):
+    with pytest.raises(PipelineError, match=r"file name may hold only letters.*rename the file"):
         recipe.load(str(file))
 
 
@@ -114,3 +140,208 @@ def test_broken_toml_names_the_file(tmp_path: Path) -> None:
     file.write_text("[training\n")
     with pytest.raises(PipelineError, match=r"mine\.toml: not valid TOML"):
         recipe.load(str(file))
+
+
+def write_recipe(folder: Path, settings: dict[str, Any], name: str = "mine") -> str:
+    """Write a recipe file of dotted keys and return its path."""
+    file = folder / f"{name}.toml"
+    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+    return str(file)
+
+
+def as_set(settings: dict[str, Any]) -> str:
+    return " ".join(f"{key}={json.dumps(value)}" for key, value in settings.items()).replace(
+        '"', ""
+    )
+
+
+NO_CALLBACKS = {"reduce_on_plateau.enabled": False, "early_stopping.enabled": False}
+"""What schedule.kind cosine needs."""
+
+UNUSED: list[tuple[str, Any, str, Any, Any]] = [
+    ("split.validation_fraction", 0.3, "members.folds", 5, 0),
+    ("augmentation.rotation_range", 20.0, "augmentation.engine", "none", "warp"),
+    ("augmentation.width_shift_range", 0.2, "augmentation.engine", "none", "keras"),
+    ("augmentation.height_shift_range", 0.2, "augmentation.engine", "none", "warp"),
+    ("augmentation.shear_range", 0.2, "augmentation.engine", "none", "warp"),
+    ("augmentation.zoom_range", 0.2, "augmentation.engine", "none", "warp"),
+    ("training.xla", "on", "training.deterministic", True, False),
+    ("schedule.warm_up", 0.2, "schedule.kind", "constant", "cosine"),
+    ("reduce_on_plateau.patience", 5, "reduce_on_plateau.enabled", False, True),
+    ("reduce_on_plateau.factor", 0.25, "reduce_on_plateau.enabled", False, True),
+    ("reduce_on_plateau.min_learning_rate", 0.0, "reduce_on_plateau.enabled", False, True),
+    ("early_stopping.patience", 5, "early_stopping.enabled", False, True),
+    ("early_stopping.min_delta", 0.5, "early_stopping.enabled", False, True),
+]
+"""A setting, its value, the setting that decides whether it has an effect, and that one's value
+with which it has none and with which it has one."""
+
+COLUMNS = ("key", "value", "switch", "off", "on")
+
+
+def check_refused(file: str, changes: str, *parts: str) -> None:
+    with pytest.raises(PipelineError) as error:
+        recipe.load(file, changes)
+    for part in parts:
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_setting_that_may_be_unused_is_tested() -> None:
+    # The values of these two are checked by the schema itself.
+    checked = {"training.weight_decay", "training.label_smoothing"}
+    tested = {key for key, *_ in UNUSED} | checked
+    assert {key for dependency in DEPENDENCIES for key in dependency.keys} == tested
+    assert tested | {dependency.switch for dependency in DEPENDENCIES} <= set(SETTINGS)
+
+
+@pytest.mark.parametrize(COLUMNS, UNUSED)
+def test_a_setting_without_effect_in_the_same_file_is_refused(
+    key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
+) -> None:
+    file, off_text = write_recipe(tmp_path, {switch: off, key: value}), as_set({switch: off})
+    message = f"mine.toml: {key} is {value!r}, which has no effect while {off_text}; leave it out"
+    fix = f'leave it out of the file, or unset it with SET="{key}=none", or set {switch}='
+    check_refused(file, "", message, fix)
+    check_refused(file, off_text, "which has no effect", fix)
+    assert lookup(recipe.load(file, f"{key}=none").model_dump(), switch) == off
+
+
+@pytest.mark.parametrize(COLUMNS, UNUSED)
+def test_a_setting_without_effect_in_set_is_refused(
+    key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
+) -> None:
+    given, off_text = as_set({key: value}), as_set({switch: off})
+    message = f"{key} is {value!r}, which has no effect while {off_text}; leave it out of SET, or"
+    check_refused(write_recipe(tmp_path, {}), f"{given} {off_text}", message)
+    check_refused(write_recipe(tmp_path, {switch: off}), given, message)
+
+
+@pytest.mark.parametrize(COLUMNS, UNUSED)
+def test_a_setting_of_the_file_that_set_makes_unused_takes_its_default(
+    key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
+) -> None:
+    needed = NO_CALLBACKS if switch == "schedule.kind" else {}
+    file = write_recipe(tmp_path, {**needed, switch: on, key: value})
+    used = recipe.load(file).model_dump()
+    assert (lookup(used, switch), lookup(used, key)) == (on, value)
+    settings = recipe.load(file, as_set({switch: off}))
+    unused = settings.model_dump()
+    assert (lookup(unused, switch), lookup(unused, key)) == (off, SETTINGS[key].default)
+    # run.json keeps all settings of a run, and they are read back.
+    assert recipe.Recipe.model_validate(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(COLUMNS, UNUSED)
+def test_set_can_give_a_setting_its_effect(
+    key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
+) -> None:
+    needed = NO_CALLBACKS if switch == "schedule.kind" else {}
+    file = write_recipe(tmp_path, {**needed, switch: off})
+    settings = recipe.load(file, as_set({switch: on, key: value})).model_dump()
+    assert (lookup(settings, switch), lookup(settings, key)) == (on, value)
+
+
+@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize(
+    "changes",
+    ["augmentation.engine=none", "members.folds=5", f"schedule.kind=cosine {as_set(NO_CALLBACKS)}"],
+)
+def test_set_can_switch_off_what_a_recipe_of_the_package_gives(name: str, changes: str) -> None:
+    settings = recipe.load(name, changes)
+    assert recipe.Recipe.model_validate(settings.model_dump(mode="json")) == settings
+
+
+def test_the_line_about_a_setting_without_effect() -> None:
+    with pytest.raises(PipelineError) as error:
+        recipe.load("bn_cnn", "schedule.warm_up=0.2")
+    assert str(error.value) == (
+        "recipe bn_cnn.toml with SET='schedule.warm_up=0.2': schedule.warm_up is 0.2, which has no "
+        "effect while schedule.kind=constant; leave it out of SET, or set schedule.kind=cosine"
+    )
+
+
+def test_a_setting_that_unset_makes_unused_takes_its_default() -> None:
+    settings = recipe.load("fast", "schedule.kind=none").schedule
+    assert (settings.kind, settings.warm_up) == ("constant", 0.3)
+
+
+def test_another_optimizer_and_another_loss_drop_what_belongs_to_the_files() -> None:
+    assert recipe.load("fast").training.weight_decay == 0.01
+    assert recipe.load("fast", "training.optimizer=adam").training.weight_decay == 0
+    assert recipe.load("fast").training.label_smoothing == 0.05
+    settings = recipe.load("fast", "training.loss=mean_squared_error")
+    assert settings.training.label_smoothing == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "training.optimizer=sgd training.weight_decay=0",
+        "training.loss=mean_squared_error training.label_smoothing=0.0",
+        "training.deterministic=true training.xla=off",
+        "training.deterministic=true training.xla=auto",
+    ],
+)
+def test_a_value_that_says_what_happens_anyway_is_allowed(changes: str) -> None:
+    recipe.load("bn_cnn", changes)
+
+
+def test_a_seed_that_another_replaces_is_refused() -> None:
+    with pytest.raises(PipelineError, match=r"SET gives seed=4, but SEED is 7.* leave one of them"):
+        recipe.load("quick", "seed=4", seed=7)
+
+
+def test_none_unsets_a_setting_of_the_file() -> None:
+    assert recipe.load("bn_cnn", "network.dropout=none").network.dropout is None
+    settings = recipe.load("champion", "training.epochs=none members.folds=none network.name=none")
+    assert (settings.training.epochs, settings.members.folds, settings.network.name) == (
+        50,
+        0,
+        "bn_cnn",
+    )
+    assert settings.training.batch_size == 128
+    assert recipe.load("fast", "network.dropout=none") == recipe.load("fast")
+
+
+def test_none_is_the_value_of_a_setting_that_has_it() -> None:
+    assert recipe.load("bn_cnn", "augmentation.engine=none").augmentation.engine == "none"
+
+
+NETWORK = "from pipeline.networks import register\n"
+
+
+def test_a_network_file_is_found_from_where_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes, work = tmp_path / "recipes", tmp_path / "work"
+    for folder in (recipes, work):
+        folder.mkdir()
+        (folder / "own.py").write_text(NETWORK)
+    write_recipe(recipes, {"network.file": "own.py", "network.name": "own"})
+    monkeypatch.chdir(work)
+    settings = recipe.load("../recipes/mine.toml")
+    assert settings.network.file == str(recipes / "own.py")
+    assert recipe.load("bn_cnn", "network.file=own.py").network.file == str(work / "own.py")
+    absolute = recipe.load("bn_cnn", f"network.file={recipes / 'own.py'}")
+    assert absolute.network.file == str(recipes / "own.py")
+    monkeypatch.setenv("HOME", str(recipes))
+    assert recipe.load("bn_cnn", "network.file='~/own.py'") == absolute
+    assert recipe.Recipe.model_validate(settings.model_dump(mode="json")) == settings
+    assert recipe.load("../recipes/mine.toml", "network.file=none").network.file is None
+    assert recipe.load("bn_cnn").network.file is None
+
+
+@pytest.mark.parametrize("name", ["missing.py", "own.txt", ".", "folder.py"])
+def test_a_network_file_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text(NETWORK)
+    (tmp_path / "folder.py").mkdir()
+    path = tmp_path / name
+    file = write_recipe(tmp_path, {"network.file": name})
+    message = f"network.file is '{path}'; it must be a Python file (.py) that exists; mend the path"
+    check_refused(file, "", f"mine.toml: {message}")
+    check_refused("bn_cnn", f"network.file={path}", message)
+
+
+def test_a_network_file_must_be_text(tmp_path: Path) -> None:
+    check_refused("bn_cnn", "network.file=3", "network.file is 3; it must be a valid string")

@@ -1,4 +1,4 @@
-"""The hold-out: scikit-learn's rows, kept with the data they belong to; and the leak check."""
+"""The hold-out: scikit-learn's rows, saved for the data they belong to; and the leak check."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from sklearn.model_selection import train_test_split
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.sources import MNIST_FOLDER
-from pipeline.data import mnist
 from pipeline.data.digits import Digits
+from pipeline.data.mnist import read_mnist
 from pipeline.data.split import DUPLICATE_COLUMNS, Split, exact_duplicates, hold_out
 
 DATA = "d" * 64
@@ -22,7 +22,7 @@ def split(labelled: Digits) -> Split:
     return hold_out(labelled.labels, 0.15, 3, DATA)
 
 
-def test_rows_are_parted_in_proportion_and_none_is_lost(split: Split, labelled: Digits) -> None:
+def test_rows_are_stratified_and_none_is_lost(split: Split, labelled: Digits) -> None:
     assert split.train_rows.dtype == split.validation_rows.dtype == np.int64
     assert len(split.validation_rows) == 120
     both = np.concatenate([split.train_rows, split.validation_rows])
@@ -30,8 +30,8 @@ def test_rows_are_parted_in_proportion_and_none_is_lost(split: Split, labelled: 
     for rows in (split.train_rows, split.validation_rows):
         assert (np.diff(rows) > 0).all()
     expected = 0.15 * np.bincount(labelled.labels, minlength=10)
-    found = np.bincount(labelled.labels[split.validation_rows], minlength=10)
-    assert (np.abs(found - expected) < 1).all()
+    counts = np.bincount(labelled.labels[split.validation_rows], minlength=10)
+    assert (np.abs(counts - expected) < 1).all()
 
 
 def test_rows_are_those_of_train_test_split(split: Split, labelled: Digits) -> None:
@@ -49,7 +49,7 @@ def test_fingerprint_follows_rows_and_data_alone(split: Split, labelled: Digits)
         hold_out(labelled.labels, 0.2, 3, DATA),
         hold_out(labelled.labels, 0.15, 3, "e" * 64),
         replace(split, train_rows=split.validation_rows, validation_rows=split.train_rows),
-        # The same numbers in the same order, but with the border one further.
+        # The same numbers in the same order, but divided one row later.
         replace(
             split,
             train_rows=np.append(split.train_rows, split.validation_rows[0]),
@@ -59,14 +59,14 @@ def test_fingerprint_follows_rows_and_data_alone(split: Split, labelled: Digits)
     assert len({split.fingerprint, *(other.fingerprint for other in others)}) == 6
 
 
-def test_a_saved_split_comes_back_whole(split: Split, tmp_path: Path) -> None:
+def test_a_saved_split_is_read_back_whole(split: Split, tmp_path: Path) -> None:
     path = tmp_path / "splits" / "one.npz"
     split.save(path)
     loaded = Split.load(path, DATA)
     assert loaded.fingerprint == split.fingerprint
     assert (loaded.fraction, loaded.seed) == (0.15, 3)
     np.testing.assert_array_equal(loaded.train_rows, split.train_rows)
-    assert [found.name for found in path.parent.iterdir()] == ["one.npz"]
+    assert [file.name for file in path.parent.iterdir()] == ["one.npz"]
 
 
 def test_a_split_of_other_data_is_refused(split: Split, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_fraction_out_of_range_is_refused(fraction: float, labelled: Digits) -
 def test_settings_that_cannot_be_met_are_refused(labelled: Digits) -> None:
     with pytest.raises(PipelineError, match=r"split.seed: is -1; a whole number from 0 to"):
         hold_out(labelled.labels, 0.15, -1, DATA)
-    with pytest.raises(PipelineError, match=r"0.001 of 800 rows cannot hold each of 10 labels"):
+    with pytest.raises(PipelineError, match=r"0.001 of 800 rows cannot put each of 10 labels"):
         hold_out(labelled.labels, 0.001, 0, DATA)
     lonely = np.append(labelled.labels[labelled.labels != 7], np.uint8(7))
     with pytest.raises(PipelineError, match=r"train.csv: label 7 has 1 row; a label needs 2"):
@@ -136,6 +136,6 @@ def test_one_pixel_makes_another_image(labelled: Digits) -> None:
 
 
 def test_mnist_holds_no_image_twice() -> None:
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = read_mnist(MNIST_FOLDER)
     train = Digits(images[:42_000].reshape(-1, 28, 28, 1), labels[:42_000])
     assert exact_duplicates(train, images[42_000:].reshape(-1, 28, 28, 1)).empty

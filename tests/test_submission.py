@@ -1,4 +1,4 @@
-"""The file that is handed in: written exactly, and refused by its first fault."""
+"""The file that is submitted: written exactly, and refused by its first fault."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_wrong_labels_are_not_written(labels: np.ndarray, message: str, tmp_path
         ("", "run.csv: the file is empty"),
         ("Label,ImageId\n7,1\n", "line 1: column 1 is 'Label' where 'ImageId' belongs"),
         ("ImageId,label\n1,7\n", "line 1: column 'Label' is missing"),
-        ("ImageId,Label,Score\n1,7,1\n", "line 1: column 'Score' is one too many"),
+        ("ImageId,Label,Score\n1,7,1\n", "line 1: column 'Score' is not expected"),
         ("1,7\n2,2\n3,1\n", "line 1: column 'ImageId' is missing"),
         ("ImageId,Label\n1,7\n2,2\n", "run.csv: has 2 rows; 3 are needed"),
         ("ImageId,Label\n1,7\n2,2\n3,1\n4,0\n", "run.csv: has 4 rows; 3 are needed"),

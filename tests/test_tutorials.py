@@ -1,4 +1,4 @@
-"""The systems of the seed tutorials, layer by layer and setting by setting."""
+"""The systems of the tutorials, layer by layer and setting by setting."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from pipeline import networks, recipe
 
 @dataclass
 class System:
-    """A tutorial's training settings, and its layers as `described` writes them."""
+    """The training settings of a tutorial, and its layers as `describe` writes them."""
 
     layers: list[str]
     batch: int
@@ -94,8 +94,8 @@ SYSTEMS = {
 }
 
 
-def described(layer: layers.Layer) -> str:
-    """Write what matters of a layer in a few words; Keras's default initializer goes unsaid."""
+def describe(layer: layers.Layer) -> str:
+    """Return what matters of a layer in a few words, without Keras's default initializer."""
     words: list[Any]
     match layer:
         case layers.Dense():
@@ -135,23 +135,23 @@ def test_every_tutorial_recipe_is_described_here() -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_recipe_trains_as_the_tutorial_does(name: str) -> None:
-    made, system = recipe.load(f"tutorials/{name}"), SYSTEMS[name]
-    assert made.network.name == name
-    assert made.split.validation_fraction == system.validation
-    training = made.training
+    settings, system = recipe.load(f"tutorials/{name}"), SYSTEMS[name]
+    assert settings.network.name == name
+    assert settings.split.validation_fraction == system.validation
+    training = settings.training
     assert (training.batch_size, training.epochs) == (system.batch, system.epochs)
     assert (training.optimizer, training.learning_rate) == (system.optimizer, system.rate)
     assert (training.loss, training.precision) == (system.loss, "float32")
-    assert made.network.pixel_maximum == system.pixels
-    assert made.network.rates == system.dropout
-    assert made.augmentation.engine == "none"
-    assert (made.checkpoints.keep_best, made.checkpoints.keep_last) == (0, 1)
-    assert not made.reduce_on_plateau.enabled
-    assert not made.early_stopping.enabled
+    assert settings.network.pixel_maximum == system.pixels
+    assert settings.network.dropout_rates == system.dropout
+    assert settings.augmentation.engine == "none"
+    assert (settings.checkpoints.keep_best, settings.checkpoints.keep_last) == (0, 1)
+    assert not settings.reduce_on_plateau.enabled
+    assert not settings.early_stopping.enabled
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_the_network_is_the_tutorials_to_the_layer(name: str) -> None:
-    chosen = recipe.load(f"tutorials/{name}").network
-    network = networks.build(chosen.name, chosen.rates, chosen.pixel_maximum)
-    assert [described(layer) for layer in network.layers] == SYSTEMS[name].layers
+def test_the_network_has_the_layers_of_the_tutorial(name: str) -> None:
+    settings = recipe.load(f"tutorials/{name}").network
+    network = networks.build(settings.name, settings.dropout_rates, settings.pixel_maximum)
+    assert [describe(layer) for layer in network.layers] == SYSTEMS[name].layers

@@ -1,12 +1,13 @@
 """Files that are either whole or absent: atomic writes, locks, and the checksum of a file."""
 
-import fcntl
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -52,18 +53,20 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Keep out other processes that lock the same file until the block ends.
+    """Keep out other processes, and threads, that lock the same file until the block ends.
 
-    The empty file `path` is made, with its parent folders, and stays. The lock goes with the
-    process, however it ends. `waiting` is called if another process has it at first.
+    The empty file `path` is made, with its parent folders, and stays. The lock ends with the
+    process, however that ends. `waiting` is called if the lock is not free at first. Raises
+    RuntimeError if this thread already has the lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+    # Without flock, a "soft" lock would be left behind by a killed process.
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        hold = lock.acquire(blocking=False)
+    except Timeout:
+        waiting()
+        hold = lock.acquire()
+    with hold:
         yield
 
 

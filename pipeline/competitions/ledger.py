@@ -1,4 +1,4 @@
-"""The record of uploads: one row an attempt, in submissions/ledger.csv."""
+"""The record of uploads: one row per attempt, in submissions/ledger.csv."""
 
 import csv
 from contextlib import AbstractContextManager
@@ -16,10 +16,10 @@ from pipeline.runs import now
 class Upload(BaseModel):
     """One attempt to submit one CSV.
 
-    `sha256` is the CSV's, `token` is the unique word in its message. `status` is "sent" until the
-    competition has listed the submission, then the competition's word. Scores are shares in
-    [0, 1] as the competition shows them, empty where it shows none; `hidden_score` counts all
-    hidden rows, public and private.
+    `sha256` is that of the CSV, `token` is the unique word in its message. `status` is "sent"
+    until the competition has listed the submission, then the status that it lists. Scores are
+    shares in [0, 1] as the competition shows them, empty if it shows none; `hidden_score` counts
+    all hidden rows, public and private.
     """
 
     run: str
@@ -35,7 +35,7 @@ class Upload(BaseModel):
     hidden_score: float | None = None
 
     def listed_as(self, entry: Entry) -> "Upload":
-        """Return the row as the competition lists it now."""
+        """Return the row updated by the competition's entry."""
         return self.model_copy(
             update={
                 "reference": entry.reference,
@@ -49,13 +49,13 @@ class Upload(BaseModel):
 
 
 class Ledger:
-    """The rows of a ledger file, oldest first; every change rewrites the file as a whole."""
+    """The rows of a ledger file, oldest first. Every change rewrites the whole file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def uploads(self) -> list[Upload]:
-        """Return all rows. Raises PipelineError where the file is damaged."""
+        """Return all rows. Raises PipelineError if the file is damaged."""
         if not self._path.exists():
             return []
         try:
@@ -65,14 +65,14 @@ class Ledger:
         except (ValidationError, UnicodeDecodeError, csv.Error) as error:
             detail = " ".join(str(error).split())[:100]
             raise PipelineError(
-                f"{self._path} is not a ledger of uploads ({detail}); mend the row, or move the "
-                "file away"
+                f"{self._path} is not a ledger of uploads ({detail}); correct the row, or move "
+                "the file away"
             ) from None
 
     def of_csv(self, competition: str, sha256: str) -> Upload | None:
         """Return the newest upload of the CSV with this checksum to a competition, if any.
 
-        An upload that the competition refused with an error does not count.
+        An upload with the status "error" does not count.
         """
         for upload in reversed(self.uploads()):
             if (upload.competition, upload.sha256) == (competition, sha256) and (
@@ -84,10 +84,10 @@ class Ledger:
     def begin(self, run: str, sha256: str, competition: str, message: str) -> Upload:
         """Add a row for an attempt that is about to be made, and return it.
 
-        The row is there before anything is sent, so that an attempt that was cut off is found
-        again by its token: the run, the checksum and the attempt's number, ended by a colon so
-        that no token is the beginning of another. It stands first in the message, where no
-        shortening reaches it.
+        The row is written before anything is sent, so that an interrupted attempt can be found
+        again by its token. The token is the run, the checksum and the attempt's number, ended by a
+        colon so that no token is the beginning of another. It comes first in the message, so that
+        it is kept if the message is shortened.
         """
         with self._locked():
             uploads = self.uploads()
@@ -109,7 +109,7 @@ class Ledger:
         key = (upload.competition, upload.token)
         with self._locked():
             self._write(
-                [upload if (old.competition, old.token) == key else old for old in self.uploads()]
+                [upload if (row.competition, row.token) == key else row for row in self.uploads()]
             )
 
     def _write(self, uploads: list[Upload]) -> None:
@@ -122,7 +122,7 @@ class Ledger:
             writer.writerows(upload.model_dump() for upload in uploads)
 
     def submitting(self, report: Report) -> AbstractContextManager[None]:
-        """Keep other processes from submitting between the look-up and the end of an upload."""
+        """Keep other processes from submitting until the block ends."""
         path = self._path.parent / ".submit.lock"
         return locked(path, lambda: report("waiting for another submission to end"))
 

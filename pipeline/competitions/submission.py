@@ -1,4 +1,4 @@
-"""The file that is handed in: `ImageId,Label`, one line for each row of `test.csv`."""
+"""The file that is submitted: the columns `ImageId,Label`, one row per row of `test.csv`."""
 
 from itertools import islice
 from pathlib import Path
@@ -11,57 +11,60 @@ from pipeline.common.errors import PipelineError
 from pipeline.data import csv_rows
 from pipeline.data.spec import SPEC
 
-COLUMNS = ("ImageId", "Label")
-"""Columns of a submission: the row's number in `test.csv`, counted from 1, and the digit."""
+_COLUMNS = SPEC.submission_columns
+_ID_COLUMN, _LABEL_COLUMN = _COLUMNS
 
 
 def write(path: Path, labels: NDArray[np.integer]) -> None:
     """Write `labels`, integers [n] in 0..9 in the order of `test.csv`, as a submission.
 
-    The file is written wholly or not at all, and only after it was read back and found equal.
-    Raises PipelineError when `labels` is not such an array.
+    The file is written completely or not at all, and only after it was read back and found equal.
+    Raises PipelineError if `labels` is not such an array.
     """
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise PipelineError(
             f"{path}: labels are {labels.dtype} {list(labels.shape)}; integers [n] are needed"
         )
-    outside = labels[(labels < 0) | (labels > 9)]
+    outside = labels[(labels < 0) | (labels > SPEC.last_label)]
     if len(outside):
-        raise PipelineError(f"{path}: a label is {outside[0]}; 0 to 9 are allowed")
+        raise PipelineError(f"{path}: a label is {outside[0]}; 0 to {SPEC.last_label} are allowed")
     with files.replacing(path) as temporary:
         temporary.write_bytes(content(labels))
         if not np.array_equal(check(temporary, rows=len(labels)), labels):
-            raise PipelineError(f"{path}: reads back other labels than were written; try again")
+            raise PipelineError(f"{path}: other labels are read back than were written; try again")
 
 
 def content(labels: NDArray[np.integer]) -> bytes:
     """Return a submission of `labels`, integers [n] in 0..9, as the bytes of its file."""
-    lines = [f"{number},{label}\n" for number, label in enumerate(labels.tolist(), start=1)]
-    return (",".join(COLUMNS) + "\n" + "".join(lines)).encode()
+    rows = enumerate(labels.tolist(), start=SPEC.first_id)
+    lines = [f"{number},{label}\n" for number, label in rows]
+    return (",".join(_COLUMNS) + "\n" + "".join(lines)).encode()
 
 
 def check(path: Path, rows: int = SPEC.test_rows) -> NDArray[np.uint8]:
-    """Return the labels of a submission, uint8 [rows] in 0..9, or say what is wrong with it.
+    """Check a submission and return its labels, uint8 [rows] in 0..9.
 
     The header must be `ImageId,Label` and the ids 1, 2, ..., `rows` in this order. Raises
     PipelineError with the file, line (the header is line 1) and column of the first deviation.
     """
-    lines = csv_rows.read(path)
-    _, found = next(lines)
-    csv_rows.check_header(path, found, COLUMNS)
+    lines = csv_rows.read_rows(path)
+    _, header = next(lines)
+    csv_rows.check_header(path, header, _COLUMNS)
+    first, last = SPEC.first_id, SPEC.first_id + rows - 1
     labels = []
-    for number, (line, cells) in enumerate(islice(lines, rows), start=1):
-        csv_rows.check_width(path, line, cells, COLUMNS)
-        image_id = csv_rows.whole_number(path, line, "ImageId", cells[0], 1, rows)
+    for number, (line, cells) in enumerate(islice(lines, rows), start=first):
+        csv_rows.check_width(path, line, cells, _COLUMNS)
+        image_id = csv_rows.whole_number(path, line, _ID_COLUMN, cells[0], first, last)
         if image_id != number:
             raise PipelineError(
-                f"{path}, line {line}, column 'ImageId': is {image_id} where {number} belongs; "
-                f"number the rows from 1 to {rows} in the order of test.csv"
+                f"{path}, line {line}, column {_ID_COLUMN!r}: is {image_id} where {number} "
+                f"belongs; number the rows from {first} to {last} in the order of {SPEC.test_file}"
             )
-        labels.append(csv_rows.whole_number(path, line, "Label", cells[1], 0, 9))
+        label = csv_rows.whole_number(path, line, _LABEL_COLUMN, cells[1], 0, SPEC.last_label)
+        labels.append(label)
     count = len(labels) + sum(1 for _ in lines)
     if count != rows:
         raise PipelineError(
-            f"{path}: has {count:,} rows; {rows:,} are needed, one for each row of test.csv"
+            f"{path}: has {count:,} rows; {rows:,} are needed, one per row of {SPEC.test_file}"
         )
     return np.array(labels, dtype=np.uint8)

@@ -12,16 +12,16 @@ from pathlib import Path
 from pipeline.common.errors import PipelineError
 
 UNREADABLE = "it must be a file that you may read"
-"""What to do about a file that is there and cannot be read."""
+"""What to do about a file that exists and cannot be read."""
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
-def read(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield `(line, cells)` of each line of a UTF-8 CSV file, header first.
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield `(line, cells)` for each line of a UTF-8 CSV file, header first.
 
-    `line` counts from 1; an empty line yields no cells. A byte order mark is ignored.
-    Raises PipelineError when the file is missing, unreadable, empty or not text.
+    `line` counts from 1. An empty line has no cells. A byte order mark is ignored.
+    Raises PipelineError if the file is missing, unreadable, empty or not text.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -45,50 +45,50 @@ def read(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def header(path: Path) -> list[str]:
-    """Return the column names of a CSV file. Raises PipelineError as `read` does."""
-    for _, cells in read(path):
+def read_header(path: Path) -> list[str]:
+    """Return the column names of a CSV file. Raises PipelineError as `read_rows` does."""
+    for _, cells in read_rows(path):
         return cells
-    raise AssertionError("read() raises for a file without lines")
+    raise AssertionError("read_rows() raises for a file without lines")
 
 
-def check_header(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Raise PipelineError unless the columns `found` are `expected`, in this order.
+def check_header(path: Path, header: Sequence[str], expected: Sequence[str]) -> None:
+    """Raise PipelineError unless the columns in `header` are `expected`, in this order.
 
-    The error names the first column that is repeated, missing, too many or misplaced.
+    The error names the first column that is repeated, missing, unexpected or misplaced.
     """
-    if list(found) == list(expected):
+    if list(header) == list(expected):
         return
     allowed = _summary(expected)
-    for name, count in Counter(found).items():
+    for name, count in Counter(header).items():
         if count > 1:
             raise PipelineError(
-                f"{path}, line 1: column {name!r} stands {count} times; allowed: {allowed}"
+                f"{path}, line 1: column {name!r} occurs {count} times; allowed: {allowed}"
             )
     for name in expected:
-        if name not in found:
+        if name not in header:
             raise PipelineError(
                 f"{path}, line 1: column {name!r} is missing; needed: {allowed}, found: "
-                f"{_summary(found)}"
+                f"{_summary(header)}"
             )
-    for name in found:
+    for name in header:
         if name not in expected:
             raise PipelineError(
-                f"{path}, line 1: column {name!r} is one too many; allowed: {allowed}"
+                f"{path}, line 1: column {name!r} is not expected; allowed: {allowed}"
             )
-    place, name, wanted = next(
-        (place, name, wanted)
-        for place, (name, wanted) in enumerate(zip(found, expected, strict=True), start=1)
-        if name != wanted
+    number, name, right_name = next(
+        (number, name, right_name)
+        for number, (name, right_name) in enumerate(zip(header, expected, strict=True), start=1)
+        if name != right_name
     )
     raise PipelineError(
-        f"{path}, line 1: column {place} is {name!r} where {wanted!r} belongs; "
+        f"{path}, line 1: column {number} is {name!r} where {right_name!r} belongs; "
         f"put the columns in the order {allowed}"
     )
 
 
 def check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[str]) -> None:
-    """Raise PipelineError unless a line has one cell for each of `columns`."""
+    """Raise PipelineError unless a line has one cell per column."""
     if not cells:
         raise PipelineError(
             f"{path}, line {line}: is empty; remove the line, or delete the file and get it again"
@@ -101,18 +101,18 @@ def check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[s
 
 
 def whole_number(path: Path, line: int, column: str, cell: str, low: int, high: int) -> int:
-    """Return the whole number in `cell`; raise PipelineError unless it lies in `low..high`."""
+    """Return the whole number in `cell`. Raises PipelineError unless it lies in `low..high`."""
     text = cell.strip(" ")
     if not text:
-        found = "is empty"
+        fault = "is empty"
     elif not _WHOLE_NUMBER.fullmatch(text):
-        found = f"is {cell[:40]!r}, not a whole number"
+        fault = f"is {cell[:40]!r}, not a whole number"
     elif not low <= int(text) <= high:
-        found = f"is {text}"
+        fault = f"is {text}"
     else:
         return int(text)
     raise PipelineError(
-        f"{path}, line {line}, column {column!r}: {found}; a whole number from {low} to {high} is "
+        f"{path}, line {line}, column {column!r}: {fault}; a whole number from {low} to {high} is "
         "needed, correct it, or delete the file and get it again"
     )
 

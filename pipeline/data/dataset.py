@@ -10,29 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data import digits, mnist
-from pipeline.data.digits import SIDE, Digits
+from pipeline.data.digits import Digits
 from pipeline.data.spec import SPEC
 
 
 @dataclass(frozen=True)
 class DataFiles:
-    """Where a competition's files lie on this machine.
+    """Where a source's files are on this machine.
 
-    `form` is "csv" for the competition's tables and "idx" for MNIST's own files. `real` says that
-    tables must have the competition's own number of rows (42,000 and 28,000); a person's folder
-    may hold fewer.
+    `form` is "csv" for the competition's tables and "idx" for MNIST's own files. Tables that are
+    `full_size` must have the competition's numbers of rows (42,000 and 28,000); those in a
+    person's folder may have fewer.
     """
 
     train: Path
     test: Path
-    real: bool = True
+    full_size: bool = True
     form: Literal["csv", "idx"] = "csv"
 
 
 class Dataset(Protocol):
-    """Digits that are read when they are first asked for, and then kept.
+    """Digits that are read on first use and then kept.
 
-    Each property raises PipelineError where a file is missing, damaged or deviates.
+    Each property raises PipelineError if a file is missing, damaged or deviates.
     """
 
     @property
@@ -52,7 +52,7 @@ class Dataset(Protocol):
 
     @property
     def test_labels(self) -> NDArray[np.uint8] | None:
-        """Their labels, uint8 [n], where the source publishes them; else None."""
+        """Their labels, uint8 [n], if the source publishes them; else None."""
         ...
 
 
@@ -72,27 +72,29 @@ class CsvDataset:
     @cached_property
     def labelled(self) -> Digits:
         """The rows of train.csv."""
-        return digits.read_train(self._files.train, SPEC.train_rows if self._files.real else None)
+        rows = SPEC.train_rows if self._files.full_size else None
+        return digits.read_train(self._files.train, rows)
 
     @cached_property
     def test_images(self) -> NDArray[np.uint8]:
         """The rows of test.csv."""
-        return digits.read_test(self._files.test, SPEC.test_rows if self._files.real else None)
+        rows = SPEC.test_rows if self._files.full_size else None
+        return digits.read_test(self._files.test, rows)
 
 
 class MnistDataset:
-    """MNIST as its authors part it: 60,000 rows to train on and 10,000 to test on, labelled."""
+    """MNIST as its authors divide it: 60,000 rows to train on, 10,000 to test on, all labelled."""
 
     fingerprint = hashlib.sha256("\n".join(mnist.CHECKSUMS.values()).encode()).hexdigest()
-    """What identifies the files' contents, which are compared with it whenever they are read."""
+    """What identifies the files' contents, whose checksums are compared at each reading."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @cached_property
     def _all(self) -> Digits:
-        images, labels = mnist.read(self._folder)
-        return Digits(images=images.reshape(-1, SIDE, SIDE, 1), labels=labels)
+        images, labels = mnist.read_mnist(self._folder)
+        return Digits(images=digits.as_images(images), labels=labels)
 
     @property
     def labelled(self) -> Digits:
@@ -111,6 +113,6 @@ class MnistDataset:
         return self._all.labels[mnist.TRAINING_ROWS :]
 
 
-def read(files: DataFiles) -> Dataset:
-    """Return the digits in `files`, whichever their form; nothing is read yet."""
+def open_dataset(files: DataFiles) -> Dataset:
+    """Return the digits in `files`, whatever their form. Nothing is read yet."""
     return MnistDataset(files.train.parent) if files.form == "idx" else CsvDataset(files)

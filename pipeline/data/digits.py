@@ -15,15 +15,7 @@ from numpy.typing import NDArray
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.data import csv_rows
-
-SIDE = 28
-"""Height and width of an image in pixels."""
-CLASSES = 10
-"""Number of different labels, 0 to 9."""
-TEST_COLUMNS = tuple(f"pixel{place}" for place in range(SIDE * SIDE))
-"""Columns of `test.csv`: the grey values row by row, 0 (paper) to 255 (ink)."""
-TRAIN_COLUMNS = ("label", *TEST_COLUMNS)
-"""Columns of `train.csv`."""
+from pipeline.data.spec import SPEC
 
 # Rows parsed at a time. pandas parses into int64, so 2,000 rows take 13 MB before they shrink.
 _CHUNK_ROWS = 2_000
@@ -43,13 +35,13 @@ def select(labelled: Digits, rows: NDArray[np.int64]) -> Digits:
 
 
 def read_train(path: Path, expected_rows: int | None = None) -> Digits:
-    """Read `train.csv`: a label and 784 pixels a row, in the file's order.
+    """Read `train.csv`: a label and 784 pixels per row, in the file's order.
 
     `expected_rows` is the number of rows that the file must have; None allows any but 0.
     Raises PipelineError with the file, line and column of the first deviation.
     """
-    table = _read(path, TRAIN_COLUMNS, expected_rows)
-    return Digits(images=_images(table[:, 1:]), labels=table[:, 0].copy())
+    table = _read_table(path, SPEC.train_columns, expected_rows)
+    return Digits(images=as_images(table[:, 1:]), labels=table[:, 0].copy())
 
 
 def read_test(path: Path, expected_rows: int | None = None) -> NDArray[np.uint8]:
@@ -58,14 +50,14 @@ def read_test(path: Path, expected_rows: int | None = None) -> NDArray[np.uint8]
     `expected_rows` is the number of rows that the file must have; None allows any but 0.
     Raises PipelineError with the file, line and column of the first deviation.
     """
-    return _images(_read(path, TEST_COLUMNS, expected_rows))
+    return as_images(_read_table(path, SPEC.test_columns, expected_rows))
 
 
 def fingerprint(train_path: Path, test_path: Path) -> str:
     """Return 64 hexadecimal digits that change with any byte of the two files.
 
     It is the SHA-256 over the files' own SHA-256 digests, train first. Raises PipelineError
-    when a file cannot be read.
+    if a file cannot be read.
     """
     digests = []
     for path in (train_path, test_path):
@@ -78,18 +70,19 @@ def fingerprint(train_path: Path, test_path: Path) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _images(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(pixels).reshape(-1, SIDE, SIDE, 1)
+def as_images(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return rows of pixels, uint8 [n, 784], as images, uint8 [n, 28, 28, 1]."""
+    return np.ascontiguousarray(pixels).reshape(-1, *SPEC.image_shape)
 
 
-def _read(path: Path, columns: Sequence[str], expected_rows: int | None) -> NDArray[np.uint8]:
-    """Return the cells of a CSV file as uint8 [rows, columns], or raise PipelineError."""
-    csv_rows.check_header(path, csv_rows.header(path), columns)
+def _read_table(path: Path, columns: Sequence[str], expected_rows: int | None) -> NDArray[np.uint8]:
+    """Return the cells of a CSV file as uint8 [rows, columns]. Raises PipelineError."""
+    csv_rows.check_header(path, csv_rows.read_header(path), columns)
     try:
         table = _parse(path, columns)
     except ValueError as error:
-        # Right files never come here, so the search may take its time.
-        _find_deviation(path, columns)
+        # Only a faulty file comes here, so the search may be slow.
+        _raise_first_deviation(path, columns)
         raise PipelineError(
             f"{path}: cannot be read as digits ({str(error).strip()}); delete it and get it again"
         ) from error
@@ -104,9 +97,9 @@ def _read(path: Path, columns: Sequence[str], expected_rows: int | None) -> NDAr
 
 
 def _parse(path: Path, columns: Sequence[str]) -> NDArray[np.uint8]:
-    """Parse the whole file with pandas; raise ValueError if anything in it deviates.
+    """Parse the whole file with pandas. Raises ValueError if anything in it deviates.
 
-    The type of each column is left to pandas on purpose: asked for uint8 it wraps 300 to 44.
+    pandas infers the type of each column on purpose: told to read uint8, it wraps 300 to 44.
     """
     highest = np.array([_highest(column) for column in columns])
     chunks = [np.empty((0, len(columns)), dtype=np.uint8)]
@@ -130,10 +123,10 @@ def _parse(path: Path, columns: Sequence[str]) -> NDArray[np.uint8]:
     return np.concatenate(chunks)
 
 
-def _find_deviation(path: Path, columns: Sequence[str]) -> None:
+def _raise_first_deviation(path: Path, columns: Sequence[str]) -> None:
     """Raise PipelineError for the first line or cell that does not belong in the file."""
     limits = [(column, _highest(column)) for column in columns]
-    lines = csv_rows.read(path)
+    lines = csv_rows.read_rows(path)
     next(lines)
     for line, cells in lines:
         csv_rows.check_width(path, line, cells, columns)
@@ -142,4 +135,4 @@ def _find_deviation(path: Path, columns: Sequence[str]) -> None:
 
 
 def _highest(column: str) -> int:
-    return CLASSES - 1 if column == "label" else 255
+    return SPEC.last_label if column == SPEC.label_column else SPEC.highest_pixel

@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
+from pipeline.data.spec import SPEC
 
-# SHA-256 of each file after decompression: unlike the .gz, it is the same for every copy of
-# MNIST, whoever compressed it. data/mnist/README.md lists both.
+TRAINING_PART, TEST_PART = "train", "t10k"
+"""How MNIST's file names begin: those of the training digits and those of the test digits."""
+
+# SHA-256 of each file after decompression: unlike that of the .gz, it does not depend on who
+# compressed the copy. data/mnist/README.md lists both.
 CHECKSUMS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -21,30 +25,41 @@ CHECKSUMS = {
 """SHA-256 of each raw file."""
 
 TRAINING_ROWS = 60_000
-"""The digits that MNIST's authors train on; the other 10,000 are theirs to test on."""
+"""The digits that MNIST's authors train on."""
+TEST_ROWS = 10_000
+"""The digits that MNIST's authors test on."""
 
 _IMAGES_HEADER = 16  # bytes: magic number, count, height, width
 _LABELS_HEADER = 8  # bytes: magic number, count
 
 
-def read(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def images_path(folder: Path, part: str) -> Path:
+    """Return the path of the images file of `TRAINING_PART` or `TEST_PART` in `folder`."""
+    return _path(folder, f"{part}-images-idx3-ubyte")
+
+
+def read_mnist(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return MNIST's images, uint8 [70000, 784] in 0..255, and labels, uint8 [70000] in 0..9.
 
     The 60,000 training digits come first. `folder` holds the four `<name>.gz` files of
-    `CHECKSUMS`. Raises PipelineError when one is missing or its content is not MNIST's.
+    `CHECKSUMS`. Raises PipelineError if one is missing or its content is not MNIST's.
     """
     images, labels = [], []
-    for part in ("train", "t10k"):
-        pixels = _raw(folder, f"{part}-images-idx3-ubyte")[_IMAGES_HEADER:]
-        images.append(np.frombuffer(pixels, dtype=np.uint8).reshape(-1, 28 * 28))
-        digits = _raw(folder, f"{part}-labels-idx1-ubyte")[_LABELS_HEADER:]
+    for part in (TRAINING_PART, TEST_PART):
+        pixels = _read_raw(folder, f"{part}-images-idx3-ubyte")[_IMAGES_HEADER:]
+        images.append(np.frombuffer(pixels, dtype=np.uint8).reshape(-1, SPEC.pixels))
+        digits = _read_raw(folder, f"{part}-labels-idx1-ubyte")[_LABELS_HEADER:]
         labels.append(np.frombuffer(digits, dtype=np.uint8))
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _raw(folder: Path, name: str) -> bytes:
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.gz"
+
+
+def _read_raw(folder: Path, name: str) -> bytes:
     """Return the decompressed content of one file, after comparing its checksum."""
-    path = folder / f"{name}.gz"
+    path = _path(folder, name)
     fix = "restore it with `git checkout -- data/mnist`"
     try:
         content = gzip.decompress(path.read_bytes())
@@ -52,10 +67,10 @@ def _raw(folder: Path, name: str) -> bytes:
         raise PipelineError(f"{path}: no such file; {fix}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise PipelineError(f"{path}: cannot be decompressed ({error}); {fix}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != CHECKSUMS[name]:
+    checksum = hashlib.sha256(content).hexdigest()
+    if checksum != CHECKSUMS[name]:
         raise PipelineError(
-            f"{path}: SHA-256 of the content is {found[:12]}..., MNIST's is "
+            f"{path}: SHA-256 of the content is {checksum[:12]}..., MNIST's is "
             f"{CHECKSUMS[name][:12]}...; {fix}"
         )
     return content

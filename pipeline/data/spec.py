@@ -1,15 +1,18 @@
 """What the competition fixes: its names, its files, and the shape of its digits."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompetitionSpec:
     """Everything about a competition that no setting changes.
 
-    Counts of rows leave out the header. `side` is the height and the width of an image in pixels.
-    Pixels are whole numbers from 0 (paper) to `highest_pixel` (ink), labels from 0 to
-    `classes` - 1. `first_id` is the id of the first row of `test_file` in a submission.
+    Counts of rows leave out the header. `public_rows` of the test rows count for the public score.
+    `side` is the height and the width of an image in pixels. Pixels are whole numbers from 0
+    (paper) to `highest_pixel` (ink), labels from 0 to `classes` - 1. `submission_columns` are the
+    columns of a submission: the row's id and its label. `first_id` is the id of the first row of
+    `test_file`. `metric` is the name of the score.
     """
 
     slug: str
@@ -34,6 +37,11 @@ class CompetitionSpec:
         return f"https://www.kaggle.com/competitions/{self.slug}"
 
     @property
+    def last_label(self) -> int:
+        """The highest label."""
+        return self.classes - 1
+
+    @property
     def archive(self) -> str:
         """The name of the zip file that Kaggle serves."""
         return f"{self.slug}.zip"
@@ -48,12 +56,12 @@ class CompetitionSpec:
         """The shape of an image: height, width, one channel."""
         return (self.side, self.side, 1)
 
-    @property
+    @cached_property
     def test_columns(self) -> tuple[str, ...]:
         """The columns of `test_file`: the pixels, row by row."""
         return tuple(f"{self.pixel_prefix}{number}" for number in range(self.pixels))
 
-    @property
+    @cached_property
     def train_columns(self) -> tuple[str, ...]:
         """The columns of `train_file`: the label, then the pixels."""
         return (self.label_column, *self.test_columns)

@@ -1,4 +1,4 @@
-"""Which rows of `train.csv` are trained on and which are held out, and what they share."""
+"""Which rows of `train.csv` are trained on, which are held out, and which images occur twice."""
 
 import hashlib
 import zipfile
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.data.digits import Digits
+from pipeline.data.spec import SPEC
 
 DUPLICATE_COLUMNS = ("kind", "train_row", "other_row", "label", "other_label")
 """Columns of the table that `exact_duplicates` returns."""
@@ -23,8 +24,8 @@ class Split:
     """Two disjoint sets of row numbers that together are all rows of one `train.csv`.
 
     `train_rows` and `validation_rows` are int64 and ascending; row 0 is the first row after the
-    header. `data_fingerprint` is `digits.fingerprint` of the files that the rows belong to;
-    `fraction` and `seed` are what the split was made with.
+    header. `data_fingerprint` identifies the data that the rows belong to (`Dataset.fingerprint`).
+    `fraction` and `seed` are the settings that the split was made with.
     """
 
     data_fingerprint: str
@@ -38,7 +39,7 @@ class Split:
         """64 hexadecimal digits: SHA-256 over the data's fingerprint and both sets of rows."""
         digest = hashlib.sha256(self.data_fingerprint.encode())
         for rows in (self.train_rows, self.validation_rows):
-            # The length keeps the border between the sets; the byte order is fixed.
+            # The length marks where one set ends; the byte order is fixed.
             digest.update(f":{len(rows)}:".encode())
             digest.update(rows.astype("<i8").tobytes())
         return digest.hexdigest()
@@ -58,12 +59,12 @@ class Split:
 
     @classmethod
     def load(cls, path: Path, data_fingerprint: str) -> "Split":
-        """Read a split that `save` wrote for the data with this `digits.fingerprint`.
+        """Read a split that `save` wrote for the data with this fingerprint.
 
-        Raises PipelineError when the file is missing or damaged, or made for other data.
+        Raises PipelineError if the file is missing or damaged, or made for other data.
         """
         try:
-            # A path given to NumPy would stay open where the zip in it is broken.
+            # NumPy itself would leave the file open if the zip in it is broken.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 split = cls(
                     data_fingerprint=str(saved["data_fingerprint"]),
@@ -88,14 +89,14 @@ class Split:
 
 
 def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerprint: str) -> Split:
-    """Hold out `fraction` of the rows, each label in proportion, the same for the same seed.
+    """Hold out `fraction` of the rows, stratified by label. The same seed gives the same rows.
 
-    `labels` is uint8 [n]; 0 < `fraction` < 1; 0 <= `seed` < 2**32. The rows are those that
-    scikit-learn's `train_test_split(test_size=fraction, random_state=seed, stratify=labels)`
-    takes, sorted. Raises PipelineError when a setting is out of its range, a label has fewer
-    than 2 rows, or either side would hold fewer rows than there are labels.
+    `labels` is uint8 [n]; 0 < `fraction` < 1; 0 <= `seed` < 2**32. The rows are those of
+    scikit-learn's `train_test_split(test_size=fraction, random_state=seed, stratify=labels)`,
+    sorted. Raises PipelineError if a setting is out of its range, a label has fewer than 2 rows,
+    or either side would have fewer rows than there are labels.
     """
-    # Loading scikit-learn takes 2 s, which a command that finds its split made need not pay.
+    # Importing scikit-learn takes 2 s, which a command that reads a saved split need not spend.
     from sklearn.model_selection import train_test_split
 
     if not 0 < fraction < 1:
@@ -108,8 +109,8 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
     for label, count in zip(classes, counts, strict=True):
         if count < 2:
             raise PipelineError(
-                f"train.csv: label {label} has {count} row; a label needs 2 or more rows to stand "
-                "on both sides of the split, add rows or leave the label out"
+                f"{SPEC.train_file}: label {label} has {count} row; a label needs 2 or more rows "
+                "to be on both sides of the split, add rows or leave the label out"
             )
     try:
         train_rows, validation_rows = train_test_split(
@@ -117,7 +118,7 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
         )
     except ValueError as error:
         raise PipelineError(
-            f"split.validation_fraction: {fraction} of {len(labels)} rows cannot hold each of "
+            f"split.validation_fraction: {fraction} of {len(labels)} rows cannot put each of "
             f"{len(classes)} labels on both sides ({error}); choose a fraction nearer to 0.5"
         ) from error
     return Split(
@@ -130,11 +131,13 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
 
 
 def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: str) -> list[Split]:
-    """Part the rows into `folds` stratified folds: one split each, whose validation rows it is.
+    """Divide the rows into `folds` stratified folds and return one split per fold.
 
-    `labels` is uint8 [n]; 2 <= `folds` <= the rarest label's rows; 0 <= `seed` < 2**32. The folds
-    are those of scikit-learn's `StratifiedKFold(folds, shuffle=True, random_state=seed)`: every row
-    is a validation row of just one split. Raises PipelineError when a setting is out of its range.
+    Each split validates on its fold and trains on the others, so that every row is a validation
+    row of exactly one split. `labels` is uint8 [n]; 2 <= `folds` <= the rarest label's rows;
+    0 <= `seed` < 2**32. The folds are those of scikit-learn's
+    `StratifiedKFold(folds, shuffle=True, random_state=seed)`. Raises PipelineError if a setting is
+    out of its range.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -145,7 +148,7 @@ def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: 
             f"members.folds: is {folds}; 2 to {rarest} are allowed, as the rarest label has "
             f"{rarest} rows"
         )
-    parted = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+    pairs = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     return [
         Split(
             data_fingerprint=data_fingerprint,
@@ -154,37 +157,37 @@ def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: 
             train_rows=train_rows.astype(np.int64),
             validation_rows=validation_rows.astype(np.int64),
         )
-        for train_rows, validation_rows in parted
+        for train_rows, validation_rows in pairs
     ]
 
 
 def fingerprint(splits: Sequence[Split]) -> str:
-    """Return 64 hexadecimal digits that identify a hold-out, or the folds of one run, in order."""
+    """Return 64 hexadecimal digits that identify a hold-out, or a run's folds in their order."""
     if len(splits) == 1:
         return splits[0].fingerprint
     return hashlib.sha256("".join(split.fingerprint for split in splits).encode()).hexdigest()
 
 
 def exact_duplicates(train: Digits, test_images: NDArray[np.uint8]) -> pd.DataFrame:
-    """List the images that stand in the data more than once, pixel for pixel.
+    """List the images that occur in the data more than once, pixel for pixel.
 
-    `test_images` is uint8 [n, 28, 28, 1]. Each later copy is one row of the result:
-    `kind` is "train" or "test", the file that holds the copy; `train_row` is the first row of
-    `train.csv` with the image and `label` its label; `other_row` is the copy's row in its own
-    file and `other_label` its label, missing (NA) for a test row. Rows count from 0. Copies
-    within the test file alone are not listed: they leak nothing.
+    `test_images` is uint8 [n, 28, 28, 1]. The result has one row per later copy: `kind` is "train"
+    or "test", the file with the copy; `train_row` is the first row of `train.csv` with the image
+    and `label` its label; `other_row` is the copy's row in its own file and `other_label` its
+    label, missing (NA) for a test row. Rows count from 0. Copies within the test file alone are
+    not listed: they leak nothing.
     """
     first_rows: dict[bytes, int] = {}
-    found: list[tuple[str, int, int, int, int | None]] = []
+    copies: list[tuple[str, int, int, int, int | None]] = []
     for row, image in enumerate(train.images):
         first = first_rows.setdefault(image.tobytes(), row)
         if first != row:
-            found.append(("train", first, row, int(train.labels[first]), int(train.labels[row])))
+            copies.append(("train", first, row, int(train.labels[first]), int(train.labels[row])))
     for row, image in enumerate(test_images):
         match = first_rows.get(image.tobytes())
         if match is not None:
-            found.append(("test", match, row, int(train.labels[match]), None))
-    table = pd.DataFrame(found, columns=list(DUPLICATE_COLUMNS))
+            copies.append(("test", match, row, int(train.labels[match]), None))
+    table = pd.DataFrame(copies, columns=list(DUPLICATE_COLUMNS))
     return table.astype(dict.fromkeys(DUPLICATE_COLUMNS[1:], "Int64"))
 
 

@@ -49,11 +49,6 @@ class RetryQueue:
             if one.status != "done" and one.attempt <= self._recipe.members.retries
         ]
 
-    def check_pending(self) -> None:
-        """Raise PipelineError if no member is left to train, and too few have succeeded."""
-        if not self.pending():
-            failure_report(self._run)
-
     def task(self, index: int) -> Task:
         """Return the task of a member in its present state."""
         member = self._run.record.members[index]

@@ -2,20 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.common.files import replacing, write_text
 from pipeline.common.progress import Report, RunProgress
 from pipeline.runs import CHECKPOINTS_FOLDER, RESUME_FILE, Member, Run, now
-from pipeline.training.events import (
-    Began,
-    EpochEnded,
-    Event,
-    Failed,
-    Files,
-    Finished,
-    StepEnded,
-)
+from pipeline.training.events import Began, EpochEnded, Event, Failed, Files, Finished, StepEnded
 
 HEARTBEAT_EVERY = 10.0
 """Seconds after which a member's heartbeat is written to run.json between two epochs."""
@@ -106,12 +97,10 @@ class Recorder:
 
     def _remove_unrecorded_checkpoints(self, member: Member) -> None:
         recorded = {checkpoint.file for checkpoint in member.checkpoints}
-        for path in self._checkpoints(member.index).glob("*.keras"):
+        folder = self._run.member_folder(member.index) / CHECKPOINTS_FOLDER
+        for path in folder.glob("*.keras"):
             if path.name not in recorded:
                 path.unlink()
-
-    def _checkpoints(self, index: int) -> Path:
-        return self._run.member_folder(index) / CHECKPOINTS_FOLDER
 
     def _fail(self, event: Failed) -> None:
         """Record why a member failed. A member that diverged begins anew, with other weights."""

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from pipeline import networks
-from pipeline.data.digits import Digits
+from pipeline.data.digits import Digits, select
 from pipeline.executors.tasks import Task
 from pipeline.training import hardware
 from pipeline.training.events import OnEvent, failure
@@ -37,12 +37,11 @@ def run_task(
         devices = prepared or hardware.prepare(task.recipe.training, threads=task.threads)
         if task.network_source is not None:
             networks.register_file(task.network_source)
-        training, validation = task.rows(labelled)
         train_member(
             task.recipe,
             task.member,
-            training,
-            validation,
+            select(labelled, task.split.train_rows),
+            select(labelled, task.split.validation_rows),
             hardware=devices,
             scratch=scratch,
             on_event=on_event,

@@ -1,7 +1,7 @@
-"""The networks by name: `networks.build("bn_cnn")` is a plain, uncompiled Keras model.
+"""The networks by name: `networks.build("bn_cnn")` returns a plain, uncompiled Keras model.
 
 Every network takes float32 images [n, 28, 28, 1] in [0, 1] and returns class probabilities
-[n, 10]. Importing this package enters them all in the registry.
+[n, 10]. Importing this package registers all of them.
 """
 
 from pipeline.networks import batch_norm_cnns, tutorials

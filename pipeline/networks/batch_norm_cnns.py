@@ -1,4 +1,4 @@
-"""The networks that play for a score: convolutions with batch normalization."""
+"""The networks for the competition: convolutions with batch normalization."""
 
 from keras import layers
 
@@ -25,7 +25,7 @@ def bn_cnn(dropout: float = 0.3) -> Layers:
 
 @register("small_cnn")
 def small_cnn(dropout: float = 0.2) -> Layers:
-    """A network of 61,578 parameters for the `quick` recipe: no layer is wide at 28 x 28."""
+    """A network of 61,578 parameters for the recipe `quick`: few filters at 28 x 28 pixels."""
     return [
         *_normalized(layers.Conv2D(16, 3, padding="valid")),
         layers.MaxPooling2D(2),
@@ -42,9 +42,9 @@ def small_cnn(dropout: float = 0.2) -> Layers:
 
 @register("fast_cnn")
 def fast_cnn() -> Layers:
-    """A network of 251,946 parameters that learns fast: one layer alone sees 28 x 28 pixels.
+    """A network of 251,946 parameters that trains fast: only one layer sees 28 x 28 pixels.
 
-    Most of them are in the last convolution, which takes 5 x 5 pixels and leaves 3 x 3.
+    Most parameters are in the last convolution, from 5 x 5 to 3 x 3 pixels.
     """
     return [
         *_pooled(_convolution(32, "valid")),
@@ -59,9 +59,9 @@ def fast_cnn() -> Layers:
 
 @register("deep_cnn")
 def deep_cnn() -> Layers:
-    """A network of 279,722 parameters: five convolutions, each at the fewest pixels it can do with.
+    """A network of 279,722 parameters: five convolutions, most of them on few pixels.
 
-    The last one sees 5 x 5 pixels and leaves 3 x 3, of which the largest answer counts.
+    Each filter of the last one, from 5 x 5 to 3 x 3 pixels, passes on its largest output.
     """
     return [
         *_pooled(_convolution(32, "valid")),
@@ -75,14 +75,14 @@ def deep_cnn() -> Layers:
 
 
 def _convolution(filters: int, padding: str = "same") -> layers.Layer:
-    """Return a convolution of 3 x 3 without bias, which the normalization behind it has."""
+    """Return a 3 x 3 convolution without bias, because the normalization after it has one."""
     return layers.Conv2D(filters, 3, padding=padding, use_bias=False)
 
 
 def _pooled(layer: layers.Layer) -> Layers:
-    """Return a layer with pooling, batch normalization and ReLU after it.
+    """Return a layer followed by pooling, batch normalization and ReLU.
 
-    Pooling first leaves the others a quarter of the pixels.
+    Pooling comes first, so that the others have a quarter of the pixels.
     """
     return [
         layer,
@@ -93,5 +93,5 @@ def _pooled(layer: layers.Layer) -> Layers:
 
 
 def _normalized(layer: layers.Layer) -> Layers:
-    """Return a layer with batch normalization and ReLU after it, in this order."""
+    """Return a layer followed by batch normalization, then ReLU."""
     return [layer, layers.BatchNormalization(), layers.Activation("relu")]

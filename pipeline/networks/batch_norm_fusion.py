@@ -1,8 +1,9 @@
-"""A trained network with fewer operations and the same outputs, for prediction.
+"""Batch-norm fusion: a trained network with fewer operations and the same outputs, for prediction.
 
-Batch normalization whose moments no longer move is linear. After a linear layer it becomes part of
-that layer's weights (Jacob et al., arXiv 1712.05877, section 3.2), and a ReLU after both becomes
-the layer's activation, which TensorFlow computes together with it. `make bench` measures the gain.
+In prediction, batch normalization uses fixed moments, so it is linear. After a linear layer it can
+be merged into that layer's weights (Jacob et al., arXiv 1712.05877, section 3.2). A ReLU after both
+becomes the layer's activation, which TensorFlow computes together with it. `make bench` measures
+the gain.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,29 +18,29 @@ Array = NDArray[np.float32]
 
 
 class Block(NamedTuple):
-    """A layer and what of the layers behind it becomes part of it."""
+    """A layer and the layers after it that are fused with it."""
 
     layer: layers.Layer
     normalization: layers.BatchNormalization | None = None
     activation: layers.Activation | None = None
 
 
-def fold(network: keras.Sequential, precision: str) -> keras.Sequential:
-    """Return a copy of a network, for prediction only, in which what can be folded is.
+def fuse(network: keras.Sequential, precision: str) -> keras.Sequential:
+    """Return a copy of a network, for prediction only, with its batch normalization fused.
 
-    It takes the images that `network` takes; in float32 its outputs are the same within rounding.
-    `precision` is a Keras dtype policy; the output layer keeps its own.
+    The copy takes the same images. In float32 its outputs are the same within rounding. `precision`
+    is a Keras dtype policy ("float32", "mixed_bfloat16"). The output layer keeps its own.
     """
     blocks = list(_blocks(network.layers))
     copies = [_copy(block, network.layers[-1], precision) for block in blocks]
-    folded = keras.Sequential([keras.Input(network.input_shape[1:]), *copies])
+    fused = keras.Sequential([keras.Input(network.input_shape[1:]), *copies])
     for copy, block in zip(copies, blocks, strict=True):
         copy.set_weights(_weights(block))
-    return folded
+    return fused
 
 
 def _blocks(remaining: Sequence[layers.Layer]) -> Iterator[Block]:
-    """Group layers, from first to last; dropout, which does nothing in prediction, is left out."""
+    """Group layers into blocks, in order. Dropout, which has no effect here, is left out."""
     while remaining:
         layer, *remaining = remaining
         normalization, activation = None, None
@@ -77,7 +78,7 @@ def _copy(block: Block, output: layers.Layer, precision: str) -> layers.Layer:
 
 
 def _weights(block: Block) -> list[Array]:
-    """Return the weights of a block's copy: w' = w g / s and b' = (b - m) g / s + o.
+    """Return the weights of a block's copy: kernel w' = w g / s and bias b' = (b - m) g / s + o.
 
     m and s are the moving mean and standard deviation, g and o the scale and offset.
     """

@@ -1,8 +1,7 @@
 """Keras layers with the same mathematics and faster kernels, for training.
 
-`make bench` measures what they gain together. Checkpoints never hold the layers here: training
-copies their weights into the plain network, so that any Keras user can load a checkpoint
-(callbacks.py).
+`make bench` measures their gain. Checkpoints never hold these layers: training copies their weights
+into the plain network, so that a checkpoint can be loaded with Keras alone (callbacks.py).
 """
 
 from collections.abc import Callable
@@ -13,12 +12,12 @@ import tensorflow as tf
 from keras import layers
 
 LARGEST_MAP = 8
-"""The most rows or columns of pixels for which BatchedGradientConv2D is taken.
+"""The largest height or width, in pixels, for which BatchedGradientConv2D is used.
 
-In bfloat16 on a CPU, oneDNN's own kernel for the gradient took 10.8 ms where this took 8.2 (7 x 7
-pixels, 128 channels, 192 filters, 64 images), and 13.0 where it took 4.8 (5 x 5, 128, 128, 256
-images). At 11 x 11 pixels and more it gained next to nothing; in float32 it lost on four shapes of
-five.
+In bfloat16 on a CPU its gradient took 8.2 ms, oneDNN's own kernel 10.8 ms (7 x 7 pixels, 128
+channels, 192 filters, 64 images); with 5 x 5 pixels, 128 channels, 128 filters and 256 images 4.8
+and 13.0 ms. From 11 x 11 pixels on it gained next to nothing. In float32 it was slower for four of
+five shapes.
 """
 
 Gradients: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
@@ -31,7 +30,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Normalize [n, ..., c] by the batch's moments and update the moving ones."""
+        """Normalize [n, ..., c] with the batch's moments and update the moving moments."""
         if not training:
             return super().call(inputs, training=training)
         channels = inputs.shape[-1]
@@ -56,10 +55,10 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
 
 class BatchedGradientConv2D(layers.Conv2D):
-    """Conv2D of stride 1 whose kernel's gradient is a convolution over the batch.
+    """Conv2D of stride 1 that computes the gradient of its kernel as a convolution over the batch.
 
-    That gradient sums over images and pixels. With images as channels, and channels as images, it
-    is an ordinary convolution, by a kernel as large as the outputs.
+    This gradient is a sum over images and pixels. With images as channels and channels as images,
+    it is an ordinary convolution with a kernel as large as the outputs.
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -92,11 +91,11 @@ class BatchedGradientConv2D(layers.Conv2D):
 
 
 def accelerate(network: keras.Model, precision: str, on_cpu: bool) -> keras.Model:
-    """Return a copy of a network, same weights, with fast layers and the given dtype policy.
+    """Return a copy of a network with the same weights, fast layers and the given dtype policy.
 
-    `precision` is a Keras dtype policy ("float32", "mixed_bfloat16", "mixed_float16"), `on_cpu`
-    says where the network will be trained. The output layer keeps its policy. Layers without a
-    faster form are copied as they are.
+    `precision` is a Keras dtype policy ("float32", "mixed_bfloat16", "mixed_float16"). `on_cpu` is
+    true if the network will be trained on the CPU. The output layer keeps its policy. Layers
+    without a faster form are copied as they are.
     """
     output = network.layers[-1]
     batched = on_cpu and precision == "mixed_bfloat16"

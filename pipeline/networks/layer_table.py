@@ -1,4 +1,4 @@
-"""The layers of a network as a table: shapes, numbers of parameters, and how they come about."""
+"""The layers of a network as a table: shapes, numbers of parameters, and their formulas."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ COLUMNS = ("layer", "kind", "output_shape", "parameters", "formula")
 def layer_table(network: keras.Model) -> pd.DataFrame:
     """Return one row per layer of a built network, in its order, with the columns `COLUMNS`.
 
-    `output_shape` is text without the batch, such as "28 x 28 x 64"; `parameters` is an integer,
-    as `count_params` gives it, of all weights, trained or not. `formula` is text with the numbers
-    filled in, whose value is `parameters`; "x" stands for times:
+    `output_shape` is text without the batch, such as "28 x 28 x 64". `parameters` is the number of
+    all weights, trained or not (`count_params`). `formula` is text with numbers whose value is
+    `parameters`; "x" stands for times:
 
     - convolution: (input channels x kernel area + 1) x filters, the 1 being the bias;
     - dense: (inputs + 1) x units;
     - batch normalization: 4 x channels, of which scale and shift are trained;
     - LSTM: 4 gates x (inputs + units + 1) x units;
-    - other layers: the sizes of their weights, added up; empty without weights.
+    - other layers: the sum of the sizes of their weights; empty without weights.
 
-    `network` is a Sequential or functional model. Raises ValueError if it has not been built.
+    `network` is a Sequential or functional model. Raises ValueError if it is not built.
     """
     if not network.built:
         raise ValueError(f"the network {network.name} is not built; it has no shapes yet")
@@ -42,10 +42,7 @@ def layer_table(network: keras.Model) -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """Write a layer table as text for a terminal: aligned columns and a last line with the sum.
-
-    `table` is what `layer_table` returns.
-    """
+    """Return a table of `layer_table` as text: aligned columns, and a last line with the sum."""
     total = f"{table['parameters'].sum():,}"
     shown = table.assign(parameters=table["parameters"].map("{:,}".format))
     lines = [
@@ -58,7 +55,7 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Pad one line's cells to their columns' widths: numbers to the right, all else to the left."""
+    """Pad the cells of a line to the widths of their columns: numbers align right, others left."""
     padded = [
         cell.rjust(width) if column == "parameters" else cell.ljust(width)
         for column, cell, width in zip(COLUMNS, cells, widths, strict=True)
@@ -67,7 +64,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _formula(layer: layers.Layer) -> str:
-    """Return the text whose value is the number of the layer's weights; empty if it has none."""
+    """Return the formula of the number of a layer's weights, empty if it has none."""
     if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D)):
         *kernel, channels, filters = layer.kernel.shape
         return _with_bias([channels, *kernel], filters, layer.use_bias)
@@ -97,7 +94,7 @@ def _times(numbers: Sequence[int]) -> str:
 
 
 def _shape_text(output: object) -> str:
-    """Return the shape of a layer's output without the batch; several are parted by commas."""
+    """Return the shape of a layer's output without the batch. Commas separate several outputs."""
     return ", ".join(
         _times(tensor.shape[1:]).replace("None", "any") for tensor in keras.tree.flatten(output)
     )

@@ -1,4 +1,4 @@
-"""The registry of networks: builders entered by name, models built from them."""
+"""The registry of networks: builders by name, and the models built with them."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,18 +10,19 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.common.errors import PipelineError
+from pipeline.data.spec import SPEC
 
-INPUT_SHAPE = (28, 28, 1)
-CLASSES = 10
+INPUT_SHAPE = SPEC.image_shape
+CLASSES = SPEC.classes
 PIXEL_DIVISOR = 255.0
-"""Pixels are divided by this before they enter a network."""
+"""Pixels are divided by this number before they enter a network."""
 
 Layers = list[layers.Layer]
 
 Builder = Callable[..., Layers]
-"""Returns a network's layers from first to last, the softmax output among them.
+"""A function that returns a network's layers, from the first to the softmax output.
 
-Its arguments are dropout rates in [0, 1), named as in the recipe, each with a usual value.
+Its arguments are dropout rates in [0, 1), named as in the recipe. Each has a default.
 """
 
 _REGISTRY: dict[str, Builder] = {}
@@ -29,7 +30,7 @@ _OWN_NAMES: list[str] = []
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
-    """Return a decorator that enters a builder under `name`; a name taken twice raises."""
+    """Return a decorator that registers a builder as `name`. Raises ValueError if that is taken."""
 
     def enter(builder: Builder) -> Builder:
         if name in _REGISTRY:
@@ -41,9 +42,9 @@ def register(name: str) -> Callable[[Builder], Builder]:
 
 
 def register_file(source: str) -> None:
-    """Run the text of a network file of one's own, which enters its networks with `register`.
+    """Run the text of a person's own network file, which calls `register` for its networks.
 
-    The networks of an earlier file are forgotten. Raises PipelineError where the file fails.
+    The networks of an earlier file are removed. Raises PipelineError if the file raises.
     """
     for name in _OWN_NAMES:
         del _REGISTRY[name]
@@ -64,35 +65,37 @@ def names() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def check(name: str, rates: Mapping[str, float]) -> None:
-    """Raise PipelineError for an unregistered name, or a dropout rate that its network lacks."""
+def check(name: str, dropout_rates: Mapping[str, float]) -> None:
+    """Raise PipelineError for an unknown network, or a dropout rate that it does not take."""
     if name not in _REGISTRY:
         raise PipelineError(
             f"recipe key network.name is {name!r}; it must be one of {', '.join(names())}"
         )
     known = list(inspect.signature(_REGISTRY[name]).parameters)
-    for key, rate in rates.items():
+    for key, rate in dropout_rates.items():
         if key not in known:
             raise PipelineError(
                 f"recipe key network.{key} is {rate}, but {name} has no such layer; it takes "
-                f"{' and '.join(known) or 'no dropout rate'}: leave network.{key} out"
+                f"{' and '.join(known) or 'no dropout rate'}; leave network.{key} out, or unset it "
+                f'with SET="network.{key}=none"'
             )
 
 
 def build(
-    name: str, rates: Mapping[str, float] | None = None, pixel_maximum: float = 1.0
+    name: str, dropout_rates: Mapping[str, float] | None = None, pixel_maximum: float = 1.0
 ) -> keras.Model:
-    """Build a freshly initialised network; Keras's global seed decides its weights.
+    """Return a new network, uncompiled. Keras's global seed determines its weights.
 
-    `rates` gives dropout rates in [0, 1) by name; those left out are the network's usual ones.
-    The network takes pixels in [0, 1] and brings them to 0..`pixel_maximum` for its first layer.
-    Raises PipelineError as `check` does.
+    `dropout_rates` are rates in [0, 1) by name. For a rate left out, the network has its own. The
+    network takes float32 pixels [n, 28, 28, 1] in [0, 1], which it multiplies by `pixel_maximum`
+    before its first layer, and returns class probabilities [n, 10]. Raises PipelineError as `check`
+    does, and for outputs of another shape.
     """
-    check(name, rates or {})
+    check(name, dropout_rates or {})
     inputs = [keras.Input(INPUT_SHAPE)]
     if pixel_maximum != 1.0:
         inputs.append(layers.Rescaling(pixel_maximum))
-    network = keras.Sequential([*inputs, *_REGISTRY[name](**(rates or {}))], name=name)
+    network = keras.Sequential([*inputs, *_REGISTRY[name](**(dropout_rates or {}))], name=name)
     if network.output_shape != (None, CLASSES):
         raise PipelineError(
             f"network {name} gives outputs of the shape {network.output_shape[1:]}; ({CLASSES},) "
@@ -102,9 +105,9 @@ def build(
 
 
 def output(initializer: str | keras.Initializer = "glorot_uniform") -> layers.Layer:
-    """Return the softmax output layer, in float32 under mixed precision too.
+    """Return the softmax output layer, which is in float32 under mixed precision too.
 
-    `initializer` is the Keras initializer of its weights, whose default is Keras's own.
+    `initializer` is the Keras initializer of its weights. The default is Keras's own.
     """
     return layers.Dense(
         CLASSES, activation="softmax", kernel_initializer=initializer, dtype="float32"
@@ -112,5 +115,5 @@ def output(initializer: str | keras.Initializer = "glorot_uniform") -> layers.La
 
 
 def scale(images: tf.Tensor) -> tf.Tensor:
-    """Turn uint8 pixels 0..255 into float32 in [0, 1]."""
+    """Return uint8 pixels from 0 to 255 as float32 in [0, 1], in the same shape."""
     return tf.cast(images, tf.float32) / PIXEL_DIVISOR

@@ -1,6 +1,6 @@
-"""The networks of the five tutorials that the project grew out of (pipeline/recipes/tutorials/).
+"""The networks of the usual MNIST tutorials; their recipes are in pipeline/recipes/tutorials/.
 
-Where a tutorial gives no dropout rate, it is 0.2 here, usual in Keras's MNIST examples.
+Where a tutorial gives no dropout rate, it is 0.2 here, as is usual in Keras's MNIST examples.
 """
 
 from keras import layers
@@ -9,7 +9,7 @@ from keras.initializers import Initializer, RandomNormal
 from pipeline.networks.registry import INPUT_SHAPE, Layers, output, register
 
 ROWS = INPUT_SHAPE[:2]
-"""An image as an LSTM reads it: 28 steps of 28 pixels."""
+"""An image as an LSTM takes it: 28 steps of 28 pixels."""
 
 NORMAL = "normal"
 """Keras's normal initializer: mean 0, standard deviation 0.05."""
@@ -35,7 +35,7 @@ def mlp_1000_dropout(dropout: float = 0.5) -> Layers:
 
 @register("mlp_1000x2_dropout")
 def mlp_1000x2_dropout(dropout: float = 0.5) -> Layers:
-    """Two wide dense layers, dropout after each: 1,796,010 parameters."""
+    """Two wide dense layers with dropout after each: 1,796,010 parameters."""
     return [
         layers.Flatten(),
         _relu(1000, NORMAL),
@@ -48,7 +48,7 @@ def mlp_1000x2_dropout(dropout: float = 0.5) -> Layers:
 
 @register("mlp_512_128")
 def mlp_512_128(dropout: float = 0.2) -> Layers:
-    """Two dense layers that narrow, dropout after each: 468,874 parameters."""
+    """Two dense layers, the second smaller, with dropout after each: 468,874 parameters."""
     return [
         layers.Flatten(),
         _relu(512),
@@ -61,7 +61,7 @@ def mlp_512_128(dropout: float = 0.2) -> Layers:
 
 @register("mlp_50")
 def mlp_50() -> Layers:
-    """A dense layer without activation, so that the whole is linear: 39,760 parameters."""
+    """A dense layer without activation, so that the network is linear: 39,760 parameters."""
     return [layers.Flatten(), layers.Dense(50), output()]
 
 
@@ -101,10 +101,11 @@ def cnn_16_36(dropout: float = 0.5, convolution_dropout: float = 0.25) -> Layers
 def cnn_mse_sgd() -> Layers:
     """Three convolutions of 3 x 3, each with pooling: 325,282 parameters.
 
-    The tutorial does not name its initializer. With pixels of 0..255, weights as large as Keras's
-    own begin with probabilities of 0 and 1, through which a mean squared error learns nothing:
-    all seeds tried stayed at 10 % (Glorot, He and LeCun, 4 each). A standard deviation of 0.02,
-    usual since DCGAN (Radford et al., arXiv 1511.06434), begins near 0.1 each.
+    The tutorial does not name its initializer. With pixels from 0 to 255, first weights as large as
+    Keras's own give probabilities of 0 and 1, from which a mean squared error learns nothing: the
+    accuracy stayed at 10 % (Glorot, He and LeCun initializers, 4 random seeds each). With a
+    standard deviation of 0.02, usual since DCGAN (Radford et al., arXiv 1511.06434), the first
+    probabilities are near 0.1.
     """
     return [
         *_pooled_convolution(32),
@@ -118,13 +119,13 @@ def cnn_mse_sgd() -> Layers:
 
 @register("lstm_50")
 def lstm_50() -> Layers:
-    """An LSTM that reads the image row by row: 16,310 parameters."""
+    """An LSTM that takes the image row by row: 16,310 parameters."""
     return [layers.Reshape(ROWS), layers.LSTM(50), output()]
 
 
 @register("lstm_128x2")
 def lstm_128x2() -> Layers:
-    """Two LSTMs, the second of which reads the first one's outputs: 213,258 parameters."""
+    """Two LSTMs, the second of which takes the outputs of the first: 213,258 parameters."""
     return [
         layers.Reshape(ROWS),
         layers.LSTM(128, return_sequences=True),

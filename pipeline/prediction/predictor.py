@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline import networks
 from pipeline.common.errors import PipelineError
 from pipeline.networks import CLASSES, INPUT_SHAPE, scale
-from pipeline.networks.batch_norm_fusion import fold
+from pipeline.networks.batch_norm_fusion import fuse
 from pipeline.runs import Run
 
 BATCH = 500
@@ -48,11 +48,11 @@ class Predictor:
     """A network in its fastest form for prediction, in the Keras dtype policy `precision`."""
 
     def __init__(self, network: keras.Sequential, precision: str = "float32") -> None:
-        folded = fold(network, precision)
+        fused = fuse(network, precision)
 
         @tf.function(input_signature=[tf.TensorSpec((None, *INPUT_SHAPE), tf.uint8)])
         def step(pixels: tf.Tensor) -> tf.Tensor:
-            return folded(scale(pixels), training=False)
+            return fused(scale(pixels), training=False)
 
         # Called itself, TensorFlow would warn that every checkpoint is traced anew.
         self._step = step.get_concrete_function()

@@ -8,9 +8,9 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.competitions import sources
 from pipeline.competitions.ledger import Ledger
-from pipeline.competitions.protocol import Competition
-from pipeline.data import dataset
-from pipeline.data.dataset import DataFiles, Dataset
+from pipeline.competitions.protocol import Competition, Source
+from pipeline.competitions.sources import Origin
+from pipeline.data.dataset import DataFiles, Dataset, open_dataset
 from pipeline.data.split import Split, fingerprint, hold_out, k_folds
 from pipeline.recipe import Recipe, SplitSettings
 from pipeline.runs import Run, RunStore
@@ -35,7 +35,7 @@ class Context:
     def with_recipe(self, recipe: Recipe) -> "Context":
         """Return the context of the same request with another recipe."""
         context = Context(self._root, replace(self.request, recipe=recipe), self.report)
-        context.competition = self.competition
+        context.origin = self.origin
         return context
 
     @cached_property
@@ -45,8 +45,8 @@ class Context:
         return list({run.id: run for run in runs}.values())  # each only once
 
     @cached_property
-    def competition(self) -> Competition:
-        """The competition of `SOURCE`, or with `auto` that of the runs named."""
+    def origin(self) -> Origin:
+        """What `SOURCE` stands for; `auto` with `RUN` means the source of the runs named."""
         source, seed = self.request.source, self.request.practice_seed
         if source == "auto" and self.chosen_runs:
             record = self.chosen_runs[0].record
@@ -58,15 +58,25 @@ class Context:
             source, seed = record.source, record.practice_seed
         return sources.choose(source, seed, self.data_folder, self.report)
 
+    @property
+    def source(self) -> Source:
+        """Where the digits come from."""
+        return self.origin.source
+
+    @property
+    def competition(self) -> Competition | None:
+        """Where the pipeline uploads a submission; None if it cannot."""
+        return self.origin.competition
+
     @cached_property
     def files(self) -> DataFiles:
-        """The competition's files, fetched if need be."""
-        return self.competition.fetch()
+        """The source's files, fetched if necessary."""
+        return self.source.fetch()
 
     @cached_property
     def dataset(self) -> Dataset:
         """The digits in those files."""
-        return dataset.read(self.files)
+        return open_dataset(self.files)
 
     @cached_property
     def splits(self) -> list[Split]:

@@ -1,7 +1,7 @@
 """What a person asked for: the Makefile's variables, checked."""
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from pipeline import recipe as recipes
 from pipeline.common.errors import PipelineError
@@ -43,17 +43,13 @@ class Request:
         settings: str = "",
         seed: int | None = None,
         run: str = "",
-        source: str = "auto",
-        practice_seed: int = 0,
-        message: str = "",
-        force: bool = False,
-        executor: str = "auto",
-        command: str = "",
+        **others: Any,
     ) -> Self:
         """Check what a person gave for a stage, and return it as a request.
 
-        `recipe`, `settings`, `seed` and `run` are the values of RECIPE, SET, SEED and RUN. Raises
-        PipelineError for a value that is not allowed, or for variables that exclude each other.
+        `recipe`, `settings`, `seed` and `run` are the values of RECIPE, SET, SEED and RUN, the
+        others are the request's own. Raises PipelineError for a value that is not allowed, or for
+        variables that exclude each other.
         """
         if run and stage in STAGES_WITHOUT_RUN:
             raise PipelineError(
@@ -65,13 +61,4 @@ class Request:
                 f"RUN is {run!r}, and a run has its own recipe; leave out RECIPE, SET and SEED, or "
                 "leave out RUN to train another run"
             )
-        return cls(
-            recipe=recipes.load(recipe, settings, seed),
-            source=source,
-            practice_seed=practice_seed,
-            runs=tuple(run.split()),
-            message=message,
-            force=force,
-            executor=executor,
-            command=command,
-        )
+        return cls(recipe=recipes.load(recipe, settings, seed), runs=tuple(run.split()), **others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.startup import gpu_expected, quiet_start
 from pipeline.data.split import fingerprint
 from pipeline.executors.plan import Arrangement, arrange, planned_members
-from pipeline.executors.queue import RetryQueue, find_executor, train_members
+from pipeline.executors.queue import RetryQueue, failure_report, find_executor, train_members
 from pipeline.recipe import Recipe
 from pipeline.runs import Run, TrainingRecord
 from pipeline.stages.context import Context
@@ -135,7 +136,6 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
             "versions": versions,
         }
     )
-    name = context.competition.name
     return TrainingRecord(
         id=f"{recipe.name}-s{recipe.seed}-{identity[:8]}",
         identity=identity,
@@ -143,7 +143,7 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
         recipe=recipe,
         recipe_name=recipe.name,
         seed=recipe.seed,
-        source=str(Path(request.source).expanduser().resolve()) if name == "folder" else name,
+        source=context.source.location,
         practice_seed=request.practice_seed,
         data_fingerprint=context.dataset.fingerprint,
         split_fingerprint=split,
@@ -165,7 +165,8 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     recipe = context.request.recipe
     if source is not None:
         networks.register_file(source)
-    networks.build(recipe.network.name, recipe.network.rates)  # raises where it is impossible
+    # Raises PipelineError for a network that cannot be built.
+    networks.build(recipe.network.name, recipe.network.dropout_rates)
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
     devices = hardware.find_devices()
@@ -188,10 +189,11 @@ def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Har
             return _report_done(context, run)
         record = run.training
         record.recipe = recipe
-        RetryQueue(run, splits, arrangement.threads).check_pending()  # before scores are lost
+        if not RetryQueue(run, splits, arrangement.threads).pending():
+            failure_report(run)  # raises if too few members succeeded, before scores are lost
         try:
             with run.in_progress():
-                record.hardware, record.executor = hardware.record(), arrangement.executor
+                record.hardware, record.executor = asdict(hardware), arrangement.executor
                 record.command = context.request.command
                 record.scores = None  # those of an earlier submission from fewer epochs
                 context.report(

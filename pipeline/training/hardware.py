@@ -4,7 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import loky
@@ -41,10 +41,6 @@ class Hardware:
     precision: str
     xla: bool
 
-    def record(self) -> dict[str, object]:
-        """Return the fields as plain values for run.json."""
-        return asdict(self)
-
     def describe(self) -> str:
         """Return one line for the person."""
         devices = ", ".join(self.gpus) or f"{self.threads} CPU core{'s'[: self.threads - 1]}"
@@ -78,7 +74,7 @@ def prepare(
     """
     devices = devices or find_devices()
     if threads:
-        fix_threads(threads)
+        _fix_threads(threads)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     xla = {"auto": bool(devices.gpus), "on": True, "off": False}[settings.xla]
@@ -98,11 +94,8 @@ def hide_gpus() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
-def fix_threads(threads: int) -> None:
-    """Set the number of TensorFlow's threads per operation, and of operations at the same time.
-
-    Raises PipelineError if TensorFlow already runs with another number.
-    """
+def _fix_threads(threads: int) -> None:
+    """Set the number of TensorFlow's threads per operation, and of operations at the same time."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)

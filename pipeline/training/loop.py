@@ -87,7 +87,7 @@ def _initial_network(recipe: Recipe, member: Member) -> keras.Model:
     entropy = np.random.SeedSequence([recipe.seed, member.index, member.attempt])
     keras.utils.set_random_seed(int(entropy.generate_state(1)[0]))
     settings = recipe.network
-    return networks.build(settings.name, settings.rates, settings.pixel_maximum)
+    return networks.build(settings.name, settings.dropout_rates, settings.pixel_maximum)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ FLOAT32, BFLOAT16 = (f"{name} matrix product, GFLOP/s" for name in ("float32", "
 
 def digits() -> tuple[Digits, NDArray[np.float32]]:
     """Return the first 6,400 rows of MNIST, and their images scaled as the notebook does it."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     count = STEPS * notebook.BATCH
     rows = Digits(images=images[:count].reshape(-1, 28, 28, 1), labels=labels[:count])
     return rows, (rows.images / 255).astype(np.float32)

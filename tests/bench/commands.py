@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline.competitions.practice.builder import write_table
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import mnist
-from pipeline.data.digits import TEST_COLUMNS, TRAIN_COLUMNS
+from pipeline.data.spec import SPEC
 from tests.commands import REPOSITORY
 
 Value = TypeVar("Value")
@@ -30,10 +30,10 @@ THREADS = (
 
 def write_digits(folder: Path, rows: int, test_rows: int = 100) -> None:
     """Write the first `rows` digits of MNIST as train.csv and the next `test_rows` as test.csv."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     table = np.column_stack([labels[:rows], images[:rows]])
-    write_table(folder / "train.csv", list(TRAIN_COLUMNS), table)
-    write_table(folder / "test.csv", list(TEST_COLUMNS), images[rows : rows + test_rows])
+    write_table(folder / "train.csv", SPEC.train_columns, table)
+    write_table(folder / "test.csv", SPEC.test_columns, images[rows : rows + test_rows])
 
 
 def train_in_new_folder(

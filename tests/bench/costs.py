@@ -55,7 +55,7 @@ def _by_members() -> str:
 
 def _stream() -> str:
     """Sample and warp a million rows, as an endless training would. Memory must not grow."""
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     rows = Digits(images[:42_000].reshape(-1, 28, 28, 1), labels[:42_000])
     epochs = STREAMED // len(rows.labels) + 1
     settings = recipe.load("bn_cnn", f"training.epochs={epochs} training.batch_size=250")

@@ -39,7 +39,7 @@ def inference() -> Result:
 
     The time of every side includes loading the checkpoints.
     """
-    images, labels = mnist.read(MNIST_FOLDER)
+    images, labels = mnist.read_mnist(MNIST_FOLDER)
     images = images.reshape(-1, 28, 28, 1)
     training = Digits(images[-TRAINING_ROWS:], labels[-TRAINING_ROWS:])
     tests, precision = images[:ROWS], hardware.prediction_precision(PredictionSettings())

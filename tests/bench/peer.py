@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.common.files import replacing
 from pipeline.common.startup import quiet_start
 from pipeline.data import digits
+from pipeline.data.spec import SPEC
 from pipeline.data.split import Split, hold_out
 from pipeline.recipe import SplitSettings
 
@@ -107,7 +108,7 @@ def main() -> None:
     peer = PEERS[arguments.peer]
     rows = digits.read_train(arguments.digits / "train.csv")
     tests: NDArray[np.float64] = digits.read_test(arguments.digits / "test.csv") / 255
-    total = np.zeros((len(tests), digits.CLASSES))
+    total = np.zeros((len(tests), SPEC.classes))
     for number in range(arguments.nets):
         seed = arguments.seed + number
         default = SplitSettings()

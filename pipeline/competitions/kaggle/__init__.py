@@ -1,1 +1,5 @@
-"""Kaggle through its own command line: `client.py` is the competition, the others its parts."""
+"""Kaggle through its own command line.
+
+`download.py` is the source of the digits, `upload.py` is the competition. The others are their
+parts.
+"""

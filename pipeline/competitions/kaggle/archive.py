@@ -1,4 +1,4 @@
-"""Unpacks the archive that Kaggle serves: all of it in place, or nothing."""
+"""Unpacks the archive that Kaggle serves: either all of its files or none."""
 
 import shutil
 import zipfile
@@ -11,36 +11,36 @@ from pipeline.common.files import replacing
 from pipeline.competitions.kaggle.csv_shapes import SHAPES, check_csv
 from pipeline.data.spec import SPEC
 
-# Only these names are ever written; the archive may hold each as it is or zipped once more.
+# Only these names are ever written. The archive may contain each as it is, or zipped once more.
 _REQUIRED = tuple(SHAPES)
-_OPTIONAL = ("sample_submission.csv",)
+_OPTIONAL = (SPEC.sample_file,)
 
-# What zipfile raises on damaged contents, and RuntimeError on encrypted ones or (as its subclass
-# for what is not implemented) on a compression that it does not know.
+# What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
+# subclass NotImplementedError on a compression that it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class BrokenArchiveError(PipelineError):
-    """The archive is cut or damaged; another download may be whole."""
+    """The archive is cut or damaged; another download may be complete."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Put the competition's CSV files from `archive` into `folder`, replacing what is there.
+    """Put the competition's CSV files from `archive` into `folder`, replacing old ones.
 
-    Each member is read to its end, where zipfile compares its checksum, and its shape is checked,
-    before any file is put in place. Raises BrokenArchiveError or PipelineError, and then `folder`
-    is as it was.
+    Before any file is replaced, each is read to its end, where zipfile compares its checksum, and
+    its shape is checked. Raises BrokenArchiveError or PipelineError, and then `folder` has not
+    changed.
     """
     try:
         with zipfile.ZipFile(archive) as file, ExitStack() as stack:
             _refuse_escapes(file)
             for name in (*_REQUIRED, *_OPTIONAL):
-                if not _holds(file, name):
+                if not _contains(file, name):
                     continue
                 target = stack.enter_context(replacing(folder / name))
                 _extract(file, name, target)
                 if name in SHAPES:
-                    _check(target, name)
+                    _check_shape(target, name)
     except _DAMAGE as damage:
         raise BrokenArchiveError(
             f"{archive.name}: the downloaded file is not a whole zip archive ({damage}); run the "
@@ -54,33 +54,33 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _refuse_escapes(file: zipfile.ZipFile) -> None:
-    """Raise PipelineError if a member's name leads out of the folder."""
+    """Raise PipelineError if a member's name points outside the folder."""
     for name in file.namelist():
         path, windows = PurePosixPath(name), PureWindowsPath(name)
         if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
             raise PipelineError(
-                f"digit-recognizer.zip: refused, because its member {name!r} leads out of the "
-                "folder; only train.csv, test.csv and sample_submission.csv belong in it; "
-                "download it again over a network that you trust"
+                f"{SPEC.archive}: refused, because its member {name!r} points outside the folder; "
+                f"only {', '.join(_REQUIRED)} and {SPEC.sample_file} belong in it; download it "
+                "again over a network that you trust"
             )
 
 
-def _holds(file: zipfile.ZipFile, name: str) -> bool:
-    """Whether the archive has `name`. Raises PipelineError if it has not and must."""
+def _contains(file: zipfile.ZipFile, name: str) -> bool:
+    """Return whether the archive has `name`. Raises PipelineError if a required one is missing."""
     if {name, f"{name}.zip"} & set(file.namelist()):
         return True
     if name in _OPTIONAL:
         return False
     raise PipelineError(
-        f"digit-recognizer.zip: no {name} in it (found: {', '.join(file.namelist()) or 'nothing'})"
+        f"{SPEC.archive}: no {name} in it (found: {', '.join(file.namelist()) or 'nothing'})"
         f"; see {SPEC.url}/data for what the competition offers"
     )
 
 
-def _check(path: Path, name: str) -> None:
+def _check_shape(path: Path, name: str) -> None:
     """Raise PipelineError unless `path` has the shape of the competition's file `name`."""
     try:
-        check_csv(path, SHAPES[name], f"digit-recognizer.zip: {name}")
+        check_csv(path, SHAPES[name], f"{SPEC.archive}: {name}")
     except PipelineError as error:
         raise PipelineError(
             f"{error}; see {SPEC.url}/data: if the competition's data has changed, this "

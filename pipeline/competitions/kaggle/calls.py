@@ -1,19 +1,22 @@
-"""Calls of the kaggle command that end in an outcome or in a clear error."""
+"""Calls of the kaggle command that return a result or raise a clear error."""
 
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.competitions.kaggle.command import Outcome, run_kaggle
-from pipeline.competitions.kaggle.failures import (
+from pipeline.competitions.kaggle.call_failures import (
+    FailureKind,
     KaggleError,
-    Kind,
     classify,
     daily_limit,
     explain,
     forbidden,
 )
+from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
 from pipeline.data.spec import SPEC
+
+CALL_LIMIT = 60.0
+"""Seconds after which a call is stopped that neither downloads nor uploads."""
 
 _LIMITS = ("numAllowedNow", "numToday")
 """The fields of `kaggle competitions submission-limits --json` that are read here."""
@@ -35,42 +38,46 @@ class Calls:
         *,
         time_limit: float | None = None,
         on_beat: Callable[[float], None] | None = None,
-    ) -> Outcome:
-        """Run the kaggle command and return its outcome. Raises PipelineError if it failed."""
-        limit = self._time_limit if time_limit is None else time_limit
-        outcome = run_kaggle(arguments, time_limit=limit, on_beat=on_beat)
-        kind = classify(outcome)
-        if kind is not None:
-            raise self.failure(outcome, kind, doing)
-        return outcome
+    ) -> CommandResult:
+        """Run the kaggle command and return its result. Raises PipelineError if it failed.
 
-    def failure(self, outcome: Outcome, kind: Kind, doing: str) -> KaggleError:
-        """Return the failure of a call as an error, asking Kaggle for the reason of 403 and 400."""
-        if kind is Kind.FORBIDDEN:
+        `doing` says for the error message what the call is for. The other arguments are those of
+        `run_kaggle`.
+        """
+        limit = self._time_limit if time_limit is None else time_limit
+        result = run_kaggle(arguments, time_limit=limit, on_beat=on_beat)
+        kind = classify(result)
+        if kind is not None:
+            raise self.failure(result, kind, doing)
+        return result
+
+    def failure(self, result: CommandResult, kind: FailureKind, doing: str) -> KaggleError:
+        """Return the error of a failed call. For a 403 or 400, asks Kaggle for the reason."""
+        if kind is FailureKind.FORBIDDEN:
             return KaggleError(kind, forbidden(self._has_entered(), doing))
-        if kind is Kind.BAD_REQUEST and "CreateSubmission" in outcome.text:
-            limits = self._ask(["competitions", "submission-limits", SPEC.slug, "--json"], "{")
+        if kind is FailureKind.BAD_REQUEST and "CreateSubmission" in result.text:
+            limits = self._query(["competitions", "submission-limits", SPEC.slug, "--json"], "{")
             # The command leaves out numbers that are 0.
             known = isinstance(limits, dict)
             left, today = (limits.get(name, 0) if known else None for name in _LIMITS)
             return KaggleError(kind, daily_limit(left, today))
-        return explain(outcome, kind, doing)
+        return explain(result, kind, doing)
 
     def _has_entered(self) -> bool | None:
-        """Whether the person has joined the competition, or None if Kaggle does not say."""
-        wanted = ["--search", SPEC.slug, "--format", "json(ref,userHasEntered)"]
-        for row in self._ask(["competitions", "list", *wanted], "[") or []:
+        """Return whether the person has joined the competition, or None if that is not known."""
+        options = ["--search", SPEC.slug, "--format", "json(ref,userHasEntered)"]
+        for row in self._query(["competitions", "list", *options], "[") or []:
             if str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug:
                 return bool(row.get("userHasEntered"))
         return None
 
-    def _ask(self, arguments: Sequence[str], opening: str) -> Any:
+    def _query(self, arguments: Sequence[str], opening: str) -> Any:
         """Return the JSON that a call prints, from the first line that begins with `opening`.
 
-        None if the call fails: what it is asked for only makes an error message clearer.
+        Returns None if the call fails: its answer only makes an error message clearer.
         """
-        outcome = run_kaggle(arguments, time_limit=self._time_limit)
-        lines = outcome.stdout.splitlines()
+        result = run_kaggle(arguments, time_limit=self._time_limit)
+        lines = result.stdout.splitlines()
         starts = [number for number, line in enumerate(lines) if line.startswith(opening)]
         try:
             return json.loads("\n".join(lines[starts[0] :])) if starts else None

@@ -1,4 +1,4 @@
-"""Runs the kaggle command as a process of its own and returns what it said."""
+"""Runs the kaggle command as a process of its own and returns its result."""
 
 import os
 import signal
@@ -10,24 +10,23 @@ from dataclasses import dataclass
 
 from pipeline.common.errors import PipelineError
 
-# As a module of this interpreter, so that no other installation of the command is picked up; -P
+# As a module of this interpreter, so that no other installation of the command is used; -P
 # keeps a folder named "kaggle" in the working directory from being imported in its place; -W
-# leaves out the upgrade warning, which would stand ahead of CSV and JSON.
+# leaves out the upgrade warning, which would come before CSV and JSON.
 _COMMAND = (sys.executable, "-P", "-m", "kaggle", "-W")
 
-# With these set the command prints each request with its Authorization header.
-_TALKATIVE = ("VERBOSE", "VERBOSE_OUTPUT")
+# With one of these set, the command prints each request with its Authorization header.
+_VERBOSE_VARIABLES = ("VERBOSE", "VERBOSE_OUTPUT")
 
 _CANCELLED = "User cancelled operation"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one call of the kaggle command came to.
+class CommandResult:
+    """The result of one call of the kaggle command.
 
-    `code` is its exit code and None if it was stopped at `time_limit` seconds. Neither it nor
-    the text may be shown to a person as they are: the text can hold an upload address, which
-    carries a session token.
+    `code` is its exit code, or None if it was stopped at `time_limit` seconds. Do not show the
+    text to a person as it is: it can contain an upload address, which carries a session token.
     """
 
     code: int | None
@@ -47,14 +46,16 @@ def run_kaggle(
     time_limit: float,
     beat: float = 10.0,
     on_beat: Callable[[float], None] | None = None,
-) -> Outcome:
-    """Run `kaggle <arguments>` in the person's own environment and return its outcome.
+) -> CommandResult:
+    """Run `kaggle <arguments>` in the person's own environment and return its result.
 
-    `time_limit` is in seconds; the command is stopped at it. Each `beat` seconds `on_beat` is
-    called with the seconds gone by. Raises KeyboardInterrupt if the command was cancelled with
-    Ctrl-C, which it reports as a success, and PipelineError if it is not installed.
+    The command is stopped after `time_limit` seconds. Every `beat` seconds `on_beat` is called
+    with the seconds elapsed. Raises KeyboardInterrupt if the command was cancelled with Ctrl-C,
+    which it reports as a success, and PipelineError if it is not installed.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in _TALKATIVE}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _VERBOSE_VARIABLES
+    }
     process = subprocess.Popen(
         [*_COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
@@ -65,17 +66,17 @@ def run_kaggle(
         errors="replace",
     )
     try:
-        outcome = _wait(process, time_limit, beat, on_beat)
+        result = _wait(process, time_limit, beat, on_beat)
     finally:
-        # Whatever ended the waiting, an upload must not go on behind the person's back.
+        # Whatever ended the waiting, the upload must not continue unseen.
         if process.poll() is None:
             process.kill()
             process.communicate()
-    if outcome.stdout.rstrip().endswith(_CANCELLED) or outcome.code == -signal.SIGINT:
+    if result.stdout.rstrip().endswith(_CANCELLED) or result.code == -signal.SIGINT:
         raise KeyboardInterrupt
-    if "No module named kaggle" in outcome.stderr:
+    if "No module named kaggle" in result.stderr:
         raise PipelineError("the kaggle package is not installed; run `make setup`")
-    return outcome
+    return result
 
 
 def _wait(
@@ -83,19 +84,19 @@ def _wait(
     time_limit: float,
     beat: float,
     on_beat: Callable[[float], None] | None,
-) -> Outcome:
+) -> CommandResult:
     """Wait for `process` to end, or stop it at the time limit."""
     start = time.monotonic()
     while True:
-        gone = time.monotonic() - start
+        elapsed = time.monotonic() - start
         try:
-            stdout, stderr = process.communicate(timeout=max(0.0, min(beat, time_limit - gone)))
-            return Outcome(process.returncode, stdout, stderr, time_limit)
+            stdout, stderr = process.communicate(timeout=max(0.0, min(beat, time_limit - elapsed)))
+            return CommandResult(process.returncode, stdout, stderr, time_limit)
         except subprocess.TimeoutExpired:
-            gone = time.monotonic() - start
-        if gone >= time_limit:
+            elapsed = time.monotonic() - start
+        if elapsed >= time_limit:
             process.kill()
             stdout, stderr = process.communicate()
-            return Outcome(None, stdout, stderr, time_limit)
+            return CommandResult(None, stdout, stderr, time_limit)
         if on_beat is not None:
-            on_beat(gone)
+            on_beat(elapsed)

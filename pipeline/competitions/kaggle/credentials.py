@@ -1,9 +1,9 @@
-"""Where the kaggle command would find credentials: the form and the place, never the value.
+"""Where the kaggle command finds its credentials: their kind and location, never their value.
 
 The order is the command's own (kaggle 2.2.4, `KaggleApi.authenticate`, and kagglesdk 0.1.37,
 `get_access_token_from_env`): an access token, then a username with a key, then the sign-in that
-`kaggle auth login` keeps. The command is not asked, because starting it takes a second and it
-signs in over the network.
+`kaggle auth login` saves. The command itself is not run for this, because it takes a second to
+start and signs in over the network.
 """
 
 import json
@@ -15,28 +15,28 @@ from pathlib import Path
 from pipeline.common.errors import PipelineError
 
 SETTINGS_URL = "https://www.kaggle.com/settings"
-"""Where Kaggle makes API tokens and keys."""
+"""The page on which a person makes API tokens and keys."""
 
 
 def find_credentials() -> str | None:
     """Return what the kaggle command would sign in with, in words, or None without credentials.
 
-    For example "the access token in ~/.kaggle/access_token". Whether Kaggle takes them is not
-    known. Raises PipelineError if the only credentials are a file that cannot be used: going on
-    as if there were none would hide a slip that its owner wants to hear of. Raises it also for a
-    token that no HTTP header can hold: the command would end in a traceback that shows it.
+    For example "the access token in ~/.kaggle/access_token". Whether Kaggle accepts them is not
+    known. Raises PipelineError if the only credentials are a file that cannot be used: treating
+    them as absent would hide a mistake from their owner. Raises it also for a token that no HTTP
+    header can contain: the command would fail with a traceback that shows the token.
     """
     form = _access_token()
     if form is not None:
         return form
-    slip = None
+    mistake = None
     try:
         form = _username_and_key()
     except PipelineError as error:
-        slip = error
+        mistake = error
     form = form or _oauth()
-    if form is None and slip is not None:
-        raise slip
+    if form is None and mistake is not None:
+        raise mistake
     return form
 
 
@@ -52,10 +52,10 @@ def _access_token() -> str | None:
         if not _exists(Path(value)):
             form = "the access token in the environment variable KAGGLE_API_TOKEN"
             return _sendable(value, form)
-        # The command looks into no other token file once this variable names a file.
+        # The command reads no other token file once this variable names a file.
         token = _text(Path(value))
-        named = f"the access token in {_short(Path(value))} (named by KAGGLE_API_TOKEN)"
-        return _sendable(token, named) if token else None
+        form = f"the access token in {_short(Path(value))} (named by KAGGLE_API_TOKEN)"
+        return _sendable(token, form) if token else None
     for name in ("access_token", "access_token.txt"):
         path = Path.home() / ".kaggle" / name
         token = _text(path)
@@ -68,8 +68,8 @@ def _sendable(token: str, form: str) -> str:
     """Return `form`. Raises PipelineError for characters that a token in a header cannot have."""
     if not re.fullmatch(r"[!-~]+", token):
         raise PipelineError(
-            f"{form} holds a space, a line break or a character that no token has; it must be the "
-            "token alone, without a line break at its end"
+            f"{form} contains a space, a line break or a character that no token has; it must be "
+            "the token alone, without a line break at its end"
         )
     return form
 
@@ -77,16 +77,16 @@ def _sendable(token: str, form: str) -> str:
 def _username_and_key() -> str | None:
     """Return the form of username and key: each from the environment, or else from kaggle.json.
 
-    Raises PipelineError if kaggle.json cannot be read, or if only one of the two is anywhere.
+    Raises PipelineError if kaggle.json cannot be read, or if only one of the two is given.
     """
     names = ("username", "key")
     given = [name for name in names if os.environ.get(f"KAGGLE_{name}".upper())]
     if len(given) == 2:
         return "the environment variables KAGGLE_USERNAME and KAGGLE_KEY"
     path = config_folder() / "kaggle.json"
-    # The command keeps other settings in this file too, so one without both is no slip.
-    found = _read_json(path) if _exists(path) else {}
-    stored = [name for name in names if found.get(name)]
+    # The command saves other settings in this file too, so a file without both is no mistake.
+    settings = _read_json(path) if _exists(path) else {}
+    stored = [name for name in names if settings.get(name)]
     absent = [name for name in names if name not in given + stored]
     if len(absent) == 2:
         return None
@@ -104,13 +104,13 @@ def _username_and_key() -> str | None:
 
 
 def _oauth() -> str | None:
-    """Return the form of the sign-in that `kaggle auth login` keeps, if there is one."""
+    """Return the form of the sign-in that `kaggle auth login` saved, if there is one."""
     path = Path.home() / ".kaggle" / "credentials.json"
     try:
-        found = _read_json(path) if _exists(path) else {}
+        sign_in = _read_json(path) if _exists(path) else {}
     except PipelineError:
         return None
-    if not found.get("refresh_token"):
+    if not sign_in.get("refresh_token"):
         return None
     return f"the sign-in of `kaggle auth login` in {_short(path)}"
 
@@ -118,11 +118,11 @@ def _oauth() -> str | None:
 def config_folder() -> Path:
     """Return the folder in which the kaggle command looks for kaggle.json.
 
-    KAGGLE_CONFIG_DIR, or ~/.kaggle where it exists, or on Linux the XDG folder.
+    That is KAGGLE_CONFIG_DIR, or ~/.kaggle if it exists, or on Linux the XDG folder.
     """
-    chosen = os.environ.get("KAGGLE_CONFIG_DIR")
-    if chosen:
-        return Path(chosen)
+    configured = os.environ.get("KAGGLE_CONFIG_DIR")
+    if configured:
+        return Path(configured)
     usual = Path.home() / ".kaggle"
     if _exists(usual) or not sys.platform.startswith("linux"):
         return usual
@@ -136,12 +136,12 @@ def _read_json(path: Path) -> dict[str, object]:
     if text is None:
         raise PipelineError(f"{_short(path)}: empty or not readable; {advice}")
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError:
         raise PipelineError(f"{_short(path)}: not JSON; {advice}") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise PipelineError(f"{_short(path)}: a JSON object is needed; {advice}")
-    return found
+    return content
 
 
 def _text(path: Path) -> str | None:
@@ -153,7 +153,7 @@ def _text(path: Path) -> str | None:
 
 
 def _exists(path: Path) -> bool:
-    """Whether `path` exists. A long token is no valid file name, which is an OSError."""
+    """Return whether `path` exists. A long token is no valid file name and raises OSError."""
     try:
         return path.exists()
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""The two CSV files of the competition on disk: whether they are whole, and a note that they are.
+"""The two CSV files of the competition on disk: whether they are complete, and a stamp for that.
 
-Only the header and the counts of rows and columns are looked at, which takes a fraction of a
+Only the header and the counts of rows and columns are checked here, which takes a fraction of a
 second; `digits.py` checks the values when it reads them.
 """
 
@@ -14,43 +14,42 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.files import write_text
 from pipeline.data.spec import SPEC
 
-_PIXELS = ",".join(f"pixel{number}" for number in range(28 * 28))
 _STAMP = ".checked.json"
-_BLOCK = 1 << 20
+_BLOCK = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The rows, without the header, and the header line that a file must have."""
+    """What a file must have: the number of rows, without the header, and the columns."""
 
     rows: int
-    header: str
+    columns: tuple[str, ...]
 
 
 SHAPES = {
-    "train.csv": Shape(SPEC.train_rows, f"label,{_PIXELS}"),
-    "test.csv": Shape(SPEC.test_rows, _PIXELS),
+    SPEC.train_file: Shape(SPEC.train_rows, SPEC.train_columns),
+    SPEC.test_file: Shape(SPEC.test_rows, SPEC.test_columns),
 }
-"""What https://www.kaggle.com/competitions/digit-recognizer/data says of its files."""
+"""The shape of each data file, by its name."""
 
 
 def check_csv(path: Path, shape: Shape, name: str) -> None:
     """Raise PipelineError, which calls the file `name`, unless `path` has `shape`."""
+    expected, width = ",".join(shape.columns).encode(), len(shape.columns)
     with path.open("rb") as file:
-        header = file.readline(2 * len(shape.header)).rstrip(b"\r\n")
+        header = file.readline(2 * len(expected)).rstrip(b"\r\n")
         rows, commas = _count(iter(lambda: file.read(_BLOCK), b""))
-    if header != shape.header.encode():
+    if header != expected:
         columns = header.count(b",") + 1
         raise PipelineError(
             f"{name}: the first line is not the competition's header ({columns} columns found, "
-            f"{shape.header.count(',') + 1} needed, ending in pixel783)"
+            f"{width} needed, ending in {shape.columns[-1]})"
         )
     if rows != shape.rows:
         raise PipelineError(f"{name}: {rows} rows found, {shape.rows} needed")
-    if commas != rows * shape.header.count(","):
+    if commas != rows * (width - 1):
         raise PipelineError(
-            f"{name}: not every row has {shape.header.count(',') + 1} columns "
-            f"({commas} commas found in {rows} rows)"
+            f"{name}: not every row has {width} columns ({commas} commas found in {rows} rows)"
         )
 
 
@@ -66,17 +65,17 @@ def _count(blocks: Iterator[bytes]) -> tuple[int, int]:
 
 
 def is_stamped(folder: Path) -> bool:
-    """Whether both files are exactly the ones that `stamp` noted, by size and time of change."""
+    """Return whether both files are as `stamp` recorded them, by size and time of change."""
     try:
-        noted = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
-        return bool(noted == _state(folder))
+        recorded = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
+        return bool(recorded == _state(folder))
     except (OSError, ValueError):
         return False
 
 
 def stamp(folder: Path) -> None:
-    """Note that both files in `folder` were checked, so that the next look is cheap."""
-    # In a folder that cannot be written to, the next look is merely slower.
+    """Record that both files in `folder` were checked, so that the next check is cheap."""
+    # In a folder that cannot be written to, the next check is merely slower.
     with suppress(OSError):
         write_text(folder / _STAMP, json.dumps(_state(folder), indent=2) + "\n")
 

@@ -5,26 +5,30 @@ import io
 from datetime import UTC, datetime
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.protocol import Entry, Status
+from pipeline.competitions.protocol import Entry, SubmissionStatus
 
 # `KaggleApi.submission_fields` of kaggle 2.2.4.
 _HEADER = "ref,fileName,date,description,status,publicScore,privateScore"
-_NONE_YET = "No submissions found"
-_STATUSES: dict[str, Status] = {"complete": "complete", "error": "error", "pending": "pending"}
+_NO_SUBMISSIONS = "No submissions found"
+_STATUSES: dict[str, SubmissionStatus] = {
+    "complete": "complete",
+    "error": "error",
+    "pending": "pending",
+}
 
 
 def parse_entries(stdout: str) -> list[Entry]:
     """Return the submissions in the order of the list, which is newest first.
 
-    Warnings ahead of the CSV are skipped. Raises PipelineError if there is no list in `stdout`.
+    Warnings before the CSV are skipped. Raises PipelineError if there is no list in `stdout`.
     """
     lines = stdout.splitlines(keepends=True)
-    heads = [number for number, line in enumerate(lines) if line.strip() == _HEADER]
-    if heads:
-        # Joined again and not read line by line: a message may hold line breaks in quotes.
-        rows = csv.DictReader(io.StringIO("".join(lines[heads[0] :]), newline=""), restval="")
+    starts = [number for number, line in enumerate(lines) if line.strip() == _HEADER]
+    if starts:
+        # Joined again and not read line by line: a message may contain line breaks in quotes.
+        rows = csv.DictReader(io.StringIO("".join(lines[starts[0] :]), newline=""), restval="")
         return [_entry(row) for row in rows]
-    if _NONE_YET in stdout:
+    if _NO_SUBMISSIONS in stdout:
         return []
     raise PipelineError(
         "the kaggle command printed no list of submissions that this version understands; the "
@@ -33,8 +37,8 @@ def parse_entries(stdout: str) -> list[Entry]:
 
 
 def _entry(row: dict[str, str]) -> Entry:
-    """Return one line of the list as an Entry."""
-    # An unknown word is taken for "not settled yet": more is known at the next look.
+    """Return one row of the list as an Entry."""
+    # An unknown status counts as pending: a later reading of the list will tell.
     word = row["status"].rsplit(".", 1)[-1].lower()
     return Entry(
         reference=row["ref"],
@@ -48,7 +52,7 @@ def _entry(row: dict[str, str]) -> Entry:
 
 
 def _score(text: str) -> float | None:
-    """Return a score, or None where the list shows none ("" or "None")."""
+    """Return a score, or None if the list shows none ("" or "None")."""
     try:
         return float(text)
     except ValueError:
@@ -56,9 +60,9 @@ def _score(text: str) -> float | None:
 
 
 def _utc(text: str) -> str:
-    """Return a date of the list, which is UTC without saying so, in ISO 8601 to the second."""
+    """Return a date of the list, which is UTC without a zone, in ISO 8601 to the second."""
     try:
-        when = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return when.replace(tzinfo=when.tzinfo or UTC).isoformat(timespec="seconds")
+    return moment.replace(tzinfo=moment.tzinfo or UTC).isoformat(timespec="seconds")

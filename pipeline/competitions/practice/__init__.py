@@ -1,1 +1,4 @@
-"""digit-recognizer rebuilt offline from MNIST: `competition.py`, and the parts it is made of."""
+"""digit-recognizer rebuilt offline from MNIST.
+
+`source.py` builds the files, `competition.py` scores submissions. The others are their parts.
+"""

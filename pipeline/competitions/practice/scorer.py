@@ -1,4 +1,4 @@
-"""The jury of the practice competition: the only module that reads or writes hidden labels."""
+"""Scores practice submissions: the only module that reads or writes the hidden labels."""
 
 import csv
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
+from pipeline.data.spec import SPEC
 
 HIDDEN_FILE = Path("hidden", "labels.csv")
-"""Where the hidden labels lie inside the practice folder: `ImageId,Label,Usage`."""
-PUBLIC_ROWS = 7_000
-"""Rows that the public score counts: 25 % of 28,000, as Kaggle states for its competition."""
+"""The path of the hidden labels inside the practice folder."""
+
+_LABEL_COLUMN = SPEC.submission_columns[1]
+_USAGE_COLUMN, _PUBLIC, _PRIVATE = "Usage", "Public", "Private"
 
 
 @dataclass(frozen=True)
 class Score:
-    """The share of right labels, in [0, 1], on the public, the private and all hidden rows."""
+    """The share of correct labels, in [0, 1], on the public, the private and all hidden rows."""
 
     public: float
     private: float
@@ -28,7 +30,7 @@ class Score:
 def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
     """Compare `predicted`, uint8 [28000] in the order of `test.csv`, with the hidden labels.
 
-    `folder` is the practice folder. Raises PipelineError when the hidden labels are missing or
+    `folder` is the practice folder. Raises PipelineError if the hidden labels are missing, or if
     their number differs.
     """
     path = folder / HIDDEN_FILE
@@ -43,26 +45,27 @@ def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
         raise PipelineError(
             f"submission: has {len(predicted):,} labels; {len(hidden):,} are needed"
         )
-    right = predicted == np.array([int(row["Label"]) for row in hidden])
-    public = np.array([row["Usage"] == "Public" for row in hidden])
+    correct = predicted == np.array([int(row[_LABEL_COLUMN]) for row in hidden])
+    public = np.array([row[_USAGE_COLUMN] == _PUBLIC for row in hidden])
     return Score(
-        public=float(right[public].mean()),
-        private=float(right[~public].mean()),
-        overall=float(right.mean()),
+        public=float(correct[public].mean()),
+        private=float(correct[~public].mean()),
+        overall=float(correct.mean()),
     )
 
 
 def write_hidden(folder: Path, labels: NDArray[np.uint8], public_rows: NDArray[np.int64]) -> Path:
-    """Write the hidden `labels`, uint8 [28000], and say which rows are public; return the path.
+    """Write the hidden `labels`, uint8 [28000], marked public or private; return the file's path.
 
     `public_rows` are row numbers of `test.csv`, counted from 0; all others are private.
     """
-    usage = np.full(len(labels), "Private")
-    usage[public_rows] = "Public"
+    usage = np.full(len(labels), _PRIVATE)
+    usage[public_rows] = _PUBLIC
+    rows = zip(labels, usage, strict=True)
     lines = [
-        f"{number},{label},{use}\n"
-        for number, (label, use) in enumerate(zip(labels, usage, strict=True), start=1)
+        f"{number},{label},{use}\n" for number, (label, use) in enumerate(rows, start=SPEC.first_id)
     ]
     path = folder / HIDDEN_FILE
-    files.write_text(path, "ImageId,Label,Usage\n" + "".join(lines))
+    header = ",".join((*SPEC.submission_columns, _USAGE_COLUMN))
+    files.write_text(path, f"{header}\n" + "".join(lines))
     return path

@@ -3,22 +3,22 @@
 import csv
 import io
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.protocol import Entry, Status
+from pipeline.competitions.protocol import Entry, SubmissionStatus
 
 _SCORES = ("publicScore", "privateScore", "hiddenScore")
 COLUMNS = ("ref", "fileName", "date", "description", "status", *_SCORES)
-"""Columns of the list, named as `kaggle competitions submissions` names them, but for the last:
-hiddenScore counts all hidden rows."""
+"""Columns of the list, named as in `kaggle competitions submissions`. Only hiddenScore, which
+counts all hidden rows, has no counterpart there."""
 
 
-def read(path: Path) -> list[Entry]:
-    """Return the entries of the list, oldest first; none where there is no file.
+def read_entries(path: Path) -> list[Entry]:
+    """Return the entries of the list, oldest first; none if there is no file.
 
-    Raises PipelineError when the file is not such a list.
+    Raises PipelineError if the file is not such a list.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -32,8 +32,8 @@ def read(path: Path) -> list[Entry]:
         ) from None
 
 
-def write(path: Path, entries: list[Entry]) -> None:
-    """Write the list, oldest first, wholly or not at all. Scores get 5 decimals."""
+def write_entries(path: Path, entries: list[Entry]) -> None:
+    """Write the list, oldest first, completely or not at all. Scores get 5 decimals."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -55,7 +55,7 @@ def write(path: Path, entries: list[Entry]) -> None:
 
 
 def _entry(row: dict[str, str]) -> Entry:
-    if row["status"] not in ("pending", "complete", "error"):
+    if row["status"] not in get_args(SubmissionStatus):
         raise ValueError(f"status {row['status']!r}")
     public, private, hidden = (float(row[name]) if row[name] else None for name in _SCORES)
     return Entry(
@@ -63,7 +63,7 @@ def _entry(row: dict[str, str]) -> Entry:
         file_name=row["fileName"],
         submitted_at=row["date"],
         message=row["description"],
-        status=cast(Status, row["status"]),
+        status=cast(SubmissionStatus, row["status"]),
         public_score=public,
         private_score=private,
         hidden_score=hidden,

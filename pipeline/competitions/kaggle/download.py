@@ -1,0 +1,109 @@
+"""The digits as Kaggle serves them, downloaded with the kaggle command."""
+
+import shutil
+from pathlib import Path
+
+from pipeline.common.errors import PipelineError
+from pipeline.common.files import locked
+from pipeline.common.progress import Report
+from pipeline.competitions.kaggle.archive import BrokenArchiveError, unpack
+from pipeline.competitions.kaggle.call_failures import require_credentials
+from pipeline.competitions.kaggle.calls import CALL_LIMIT, Calls
+from pipeline.competitions.kaggle.csv_shapes import SHAPES, check_csv, is_stamped, stamp
+from pipeline.data.dataset import DataFiles
+from pipeline.data.spec import SPEC
+
+
+class KaggleSource:
+    """The source `kaggle`: the competition's files in `folder`.
+
+    `report` gets progress lines. `download_limit` and `call_limit` bound one call of the kaggle
+    command (the download, any other), in seconds.
+    """
+
+    location = "kaggle"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        report: Report,
+        # 15 MB; the command itself gives up on a connection that is silent for 300 s.
+        download_limit: float = 1800.0,
+        call_limit: float = CALL_LIMIT,
+    ) -> None:
+        self._folder = folder
+        self._report = report
+        self._download_limit = download_limit
+        self._calls = Calls(call_limit)
+
+    def fetch(self) -> DataFiles:
+        """Make sure that train.csv and test.csv exist, checked and complete; return their paths.
+
+        Costs next to nothing if they were checked before. Raises PipelineError, and then nothing
+        in the folder has changed.
+        """
+        if not is_stamped(self._folder):
+            # Two commands at once would remove each other's download.
+            lock = self._folder.with_name(f".{self._folder.name}.lock")
+            with locked(lock, lambda: self._report("waiting for another download to end")):
+                if not self._files_are_good():
+                    self._download()
+                stamp(self._folder)
+        return DataFiles(self._folder / SPEC.train_file, self._folder / SPEC.test_file)
+
+    def _files_are_good(self) -> bool:
+        """Return whether both data files exist with the right shape. Reports a wrong one."""
+        for name, shape in SHAPES.items():
+            path = self._folder / name
+            if not path.is_file():
+                return False
+            try:
+                check_csv(path, shape, str(path))
+            except PipelineError as error:
+                self._report(f"{error}: downloading it again")
+                return False
+        return True
+
+    def _download(self) -> None:
+        """Download the archive and unpack it.
+
+        The archive gets a folder of its own that is always removed afterwards: the unpacked files
+        are stamped as checked, and the rest of a cut download could not be trusted anyway.
+        """
+        require_credentials()
+        temporary = self._folder / ".download"
+        try:
+            try:
+                unpack(self._download_archive(temporary), self._folder)
+            except BrokenArchiveError as error:
+                self._report(f"{error}: downloading it once more")
+                unpack(self._download_archive(temporary), self._folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _download_archive(self, folder: Path) -> Path:
+        """Download the archive into `folder` and return its path."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PipelineError(
+                f"{folder}: cannot make this folder ({error.strerror}); it must be writable"
+            ) from None
+        archive = folder / SPEC.archive
+
+        def report_size(seconds: float) -> None:
+            size = archive.stat().st_size / 1e6 if archive.exists() else 0.0
+            self._report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
+
+        self._report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
+        # -o, because without it the command takes a leftover of the right size for the real one.
+        arguments = ["competitions", "download", SPEC.slug, "-o", "-p", str(folder)]
+        limit = self._download_limit
+        self._calls.call(arguments, "downloading the data", time_limit=limit, on_beat=report_size)
+        if not archive.is_file():
+            raise PipelineError(
+                f"{archive.name}: the kaggle command reported success but left no such file; run "
+                "`make setup` to get the locked version of kaggle"
+            )
+        return archive

@@ -1,0 +1,161 @@
+"""The competition at Kaggle: submissions go there through the kaggle command.
+
+The command's exit code proves nothing about a submission, in either direction. Whether a
+submission arrived is therefore always read from the list of submissions.
+"""
+
+import time
+from pathlib import Path
+
+from pipeline.common.errors import PipelineError
+from pipeline.common.progress import Report
+from pipeline.competitions.kaggle.call_failures import UNDECIDED, classify, require_credentials
+from pipeline.competitions.kaggle.calls import CALL_LIMIT, Calls
+from pipeline.competitions.kaggle.command import run_kaggle
+from pipeline.competitions.kaggle.entries import parse_entries
+from pipeline.competitions.protocol import Entry
+from pipeline.data.spec import SPEC
+
+_PAGE_SIZE = "200"
+"""The most that one page of the list may hold (`kaggle competitions submissions --help`)."""
+
+
+class KaggleCompetition:
+    """The competition `kaggle`: see `Competition` for what each method promises.
+
+    `report` gets progress lines. Times are in seconds: `upload_limit` and `call_limit` bound one
+    call of the kaggle command (the upload, any other). `settle_limit` is how long to look for a
+    submission in the list after its upload. `score_limit` is how long to wait for its score.
+    `poll` is the pause between two readings of the list.
+    """
+
+    key = "kaggle"
+
+    def __init__(
+        self,
+        *,
+        report: Report,
+        # 240 kB; the command would try for 369 s if the storage never answers.
+        upload_limit: float = 180.0,
+        call_limit: float = CALL_LIMIT,
+        settle_limit: float = 30.0,
+        score_limit: float = 300.0,
+        poll: float = 5.0,
+    ) -> None:
+        self._report = report
+        self._upload_limit = upload_limit
+        self._calls = Calls(call_limit)
+        self._settle_limit = settle_limit
+        self._score_limit = score_limit
+        self._poll = poll
+
+    def check_ready(self) -> None:
+        """Raise PipelineError if there are no credentials to submit with."""
+        require_credentials()
+
+    def submissions(self) -> list[Entry]:
+        """Return the newest 200 submissions, newest first. Raises PipelineError."""
+        arguments = ["competitions", "submissions", SPEC.slug, "-v", "--page-size", _PAGE_SIZE]
+        result = self._calls.call(arguments, "listing the submissions")
+        return parse_entries(result.stdout)
+
+    def submit(self, csv: Path, message: str, token: str) -> Entry:
+        """Send `csv` with `message`, unless an entry has `token`, and wait for the score.
+
+        Nothing is ever sent twice: after a failed upload the list is read before the failure is
+        reported. The waiting is done here, because the command has no option for it. Raises
+        PipelineError, and ValueError if `token` is not part of `message`.
+        """
+        if token not in message:
+            raise ValueError(f"the message must contain the token {token!r}: {message!r}")
+        if not csv.is_file():
+            raise PipelineError(f"{csv}: there is no such file to submit; run `make submission`")
+        entry = self._find(token)
+        if entry is not None:
+            self._report(f"already submitted to Kaggle as {entry.reference}: not sent again")
+        else:
+            entry = self._send(csv, message, token)
+            self._report(f"Kaggle lists the submission as {entry.reference}")
+        return self._await_score(entry, token)
+
+    def _find(self, token: str) -> Entry | None:
+        """Return the newest entry whose message contains `token`, if any."""
+        return next((entry for entry in self.submissions() if token in entry.message), None)
+
+    def _send(self, csv: Path, message: str, token: str) -> Entry:
+        """Upload `csv` once and return the entry that the list then shows."""
+        doing = f"uploading {csv.name}"
+
+        def report_time(seconds: float) -> None:
+            self._report(f"{doing}: {seconds:.0f} s of at most {self._upload_limit:g} s")
+
+        self._report(f"{doing} to Kaggle")
+        # Joined with "=", so that a message or path may begin with a dash. A cancelled upload
+        # may still have arrived, but the next attempt reads the list first and finds it.
+        arguments = [
+            "competitions",
+            "submit",
+            SPEC.slug,
+            "-q",
+            f"--file={csv}",
+            f"--message={message}",
+        ]
+        result = run_kaggle(arguments, time_limit=self._upload_limit, on_beat=report_time)
+        kind = classify(result)
+        patience = self._settle_limit if kind is None or kind in UNDECIDED else 0.0
+        try:
+            entry = self._read_back(token, patience)
+        except PipelineError as error:
+            cause = f"; the upload: {self._calls.failure(result, kind, doing)}" if kind else ""
+            raise PipelineError(
+                f"whether Kaggle took {csv.name} is not known, because the list could not be read: "
+                f"{error}{cause}; look at {SPEC.url}/submissions"
+            ) from None
+        if entry is not None:
+            return entry
+        if kind is not None:
+            raise self._calls.failure(result, kind, doing)
+        raise PipelineError(
+            f"the kaggle command reported {csv.name} as submitted, but the list does not show it "
+            f"after {self._settle_limit:g} s; look at {SPEC.url}/submissions before you "
+            "send it again"
+        )
+
+    def _read_back(self, token: str, patience: float) -> Entry | None:
+        """Read the list until it shows `token`, for at most `patience` seconds.
+
+        Raises PipelineError if the last reading failed.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            problem = None
+            try:
+                entry = self._find(token)
+            except PipelineError as error:
+                entry, problem = None, error
+            if entry is not None:
+                return entry
+            if time.monotonic() + self._poll > deadline:
+                break
+            time.sleep(self._poll)
+        if problem is not None:
+            raise problem
+        return None
+
+    def _await_score(self, entry: Entry, token: str) -> Entry:
+        """Return the entry once it is no longer pending, or as it is at the time limit."""
+        start = time.monotonic()
+        while entry.status == "pending":
+            waited = time.monotonic() - start
+            if waited >= self._score_limit:
+                self._report(f"no score yet after {waited:.0f} s; see {SPEC.url}/submissions later")
+                break
+            limit = f"{self._score_limit:g} s"
+            self._report(f"waiting for the score: {waited:.0f} s of at most {limit}")
+            time.sleep(self._poll)
+            try:
+                entry = self._find(token) or entry
+            except PipelineError as error:
+                # The submission arrived, so a failure to read the list must not fail the command.
+                self._report(f"could not look for the score: {error}")
+        return entry

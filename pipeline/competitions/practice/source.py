@@ -1,0 +1,111 @@
+"""The practice competition's files: Kaggle's digit-recognizer rebuilt offline from MNIST."""
+
+import json
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pipeline.common import files
+from pipeline.common.errors import PipelineError
+from pipeline.data.dataset import DataFiles
+from pipeline.data.spec import SPEC
+
+FORMAT = 1
+"""Version of the folder's content; a folder of another version is built again."""
+
+_SEED_LIMIT = 2**32
+
+
+def practice_key(seed: int) -> str:
+    """Return the name of the practice competition of `seed`: its data folder and its ledger key."""
+    return f"practice-{seed}" if seed else "practice"
+
+
+class PracticeSource:
+    """The source `practice`: files in `folder`, made from `mnist_folder` with `seed`.
+
+    The folder contains `train.csv`, `test.csv` and `sample_submission.csv` in Kaggle's format,
+    `hidden/labels.csv` for the scorer, and `practice.json`, a stamp that is written last and shows
+    that the rest is complete. 0 <= `seed` < 2**32, else PipelineError.
+    """
+
+    location = "practice"
+
+    def __init__(self, folder: Path, mnist_folder: Path, seed: int) -> None:
+        """Keep the folders and the seed. Nothing is read or written yet."""
+        if not 0 <= seed < _SEED_LIMIT:
+            raise PipelineError(
+                f"PRACTICE_SEED: is {seed}; a whole number from 0 to {_SEED_LIMIT - 1} is allowed"
+            )
+        self.folder = folder
+        self.mnist_folder = mnist_folder
+        self.seed = seed
+
+    def fetch(self) -> DataFiles:
+        """Build the files unless they exist unchanged; return the paths of the data files.
+
+        A file counts as unchanged if its size and time of change are those in the stamp, or else
+        its SHA-256. Raises PipelineError if MNIST's files are missing or damaged, or if the folder
+        belongs to another seed: its list of submissions has scores on other labels.
+        """
+        if not self._is_complete():
+            with self.locked():
+                if not self._is_complete():  # another process may have built it meanwhile
+                    self._build()
+        return DataFiles(train=self.folder / SPEC.train_file, test=self.folder / SPEC.test_file)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Lock the folder: meanwhile no other process builds in it or changes its list."""
+        return files.locked(self.folder.with_name(f".{self.folder.name}.lock"))
+
+    def _build(self) -> None:
+        # Importing scikit-learn takes 2 s, which a command that finds the folder built need not
+        # spend.
+        from pipeline.competitions.practice import builder
+
+        self._stamp_path.unlink(missing_ok=True)
+        paths = builder.build(self.folder, self.mnist_folder, self.seed)
+        stamp = {
+            "format": FORMAT,
+            "seed": self.seed,
+            "files": {
+                path.relative_to(self.folder).as_posix(): {
+                    "bytes": path.stat().st_size,
+                    "changed_ns": path.stat().st_mtime_ns,
+                    "sha256": files.sha256(path),
+                }
+                for path in paths
+            },
+        }
+        files.write_text(self._stamp_path, json.dumps(stamp, indent=2) + "\n")
+
+    def _is_complete(self) -> bool:
+        """Return whether all files exist as the stamp records them."""
+        try:
+            stamp = json.loads(self._stamp_path.read_text(encoding="utf-8"))
+            if stamp["format"] != FORMAT:
+                return False
+            stamped_seed = stamp["seed"]
+            unchanged = all(
+                _is_unchanged(self.folder / name, recorded)
+                for name, recorded in stamp["files"].items()
+            )
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return False  # no stamp, half a stamp or a missing file: build
+        if stamped_seed != self.seed:
+            raise PipelineError(
+                f"{self.folder}: holds the practice competition of PRACTICE_SEED={stamped_seed}, "
+                f"not {self.seed}; use one folder per seed, or delete this one"
+            )
+        return unchanged
+
+    @property
+    def _stamp_path(self) -> Path:
+        return self.folder / "practice.json"
+
+
+def _is_unchanged(path: Path, recorded: dict[str, int | str]) -> bool:
+    """Compare a file with the size, time of change and checksum in the stamp."""
+    state = path.stat()
+    if state.st_size != recorded["bytes"]:
+        return False
+    return state.st_mtime_ns == recorded["changed_ns"] or files.sha256(path) == recorded["sha256"]

@@ -1,0 +1,1 @@
+"""Tests that run the real kaggle command, with a stand-in for Kaggle on this machine."""

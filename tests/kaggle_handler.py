@@ -1,0 +1,154 @@
+"""How the stand-in for Kaggle answers the kaggle command's requests."""
+
+import base64
+import json
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.kaggle_state import KEY, SLUG, STORAGE, TOKEN, UPLOAD_SESSION, USERNAME, Request, State
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request: an API call, or a transfer to or from the storage."""
+
+    @property
+    def state(self) -> State:
+        """The stand-in's state."""
+        state: State = self.server.state  # type: ignore[attr-defined]
+        return state
+
+    def do_POST(self) -> None:
+        """Answer an API call: /api/v1/<service>/<name>."""
+        body = self._body()
+        name = urlsplit(self.path).path.rsplit("/", 1)[-1]
+        with self.state.lock:
+            self._note(name)
+            status = self.state.faults.status.get(name)
+            if status is not None:
+                self._json({"error": {"code": status, "message": "the hidden reason"}}, status)
+            elif name == "IntrospectToken":
+                known = json.loads(body).get("token") == TOKEN
+                self._json({"active": known, "username": USERNAME if known else ""})
+            elif not self._known():
+                self._json({"error": {"code": 401, "message": "Unauthenticated"}}, 401)
+            else:
+                self._call(name, json.loads(body or b"{}"))
+
+    def do_GET(self) -> None:
+        """Send the archive, whole or from a given byte."""
+        with self.state.lock:
+            self._note("archive")
+            faults, content = self.state.faults, self.state.zip_bytes
+            if faults.truncated_downloads > 0:
+                faults.truncated_downloads -= 1
+                content = content[: len(content) // 2]
+            cut = faults.cut_downloads > 0
+            faults.cut_downloads -= cut
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        part = content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Type", "application/zip")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", formatdate(1_500_000_000, usegmt=True))
+        self.end_headers()
+        hold = faults.hold_downloads
+        self.wfile.write(part[: len(part) // 2] if cut or hold else part)
+        if hold:
+            self.wfile.flush()
+            self.state.stopping.wait()
+
+    def do_PUT(self) -> None:
+        """Receive an uploaded file: /blob/<number>."""
+        content = self._body()
+        with self.state.lock:
+            self._note("blob")
+            faults = self.state.faults
+            blob = urlsplit(self.path).path.rsplit("/", 1)[-1]
+            if faults.drop_uploads:
+                self.close_connection = True
+                return
+            status = faults.status.get("blob", 200)
+            if status == 200:
+                self.state.uploads[blob] = (self.state.uploads[blob][0], content)
+            self._json({}, status)
+
+    def do_CONNECT(self) -> None:
+        """Refuse to pass anything on to the real service."""
+        with self.state.lock:
+            self._note("CONNECT")
+        self.send_error(403, "the stand-in lets nothing out")
+
+    def _call(self, name: str, body: dict[str, Any]) -> None:
+        """Answer the API call `name` of a person who is signed in."""
+        state = self.state
+        if body.get("competitionName", SLUG) != SLUG:
+            self._json({"error": {"code": 404}}, 404)
+        elif name == "ListCompetitions":
+            entered = state.faults.rules_accepted
+            ref = f"https://www.kaggle.com/competitions/{SLUG}"
+            self._json({"competitions": [{"ref": ref, "userHasEntered": entered}]})
+        elif name == "GetSubmissionLimits":
+            today = len(state.submissions)
+            left = state.faults.submissions_left
+            self._json({"numToday": today, "numTotal": today, "numAllowedNow": left})
+        elif not state.faults.rules_accepted:
+            self._json({"error": {"code": 403, "message": "the hidden reason"}}, 403)
+        elif name == "DownloadDataFiles":
+            self.send_response(302)
+            self.send_header("Location", f"{STORAGE}/{SLUG}/archive.zip?signature=none")
+            self.end_headers()
+        elif name == "ListSubmissions":
+            self._json({"submissions": state.listing()[: body.get("pageSize") or 20]})
+        elif name == "StartSubmissionUpload":
+            blob = str(len(state.uploads))
+            state.uploads[blob] = (body["fileName"], b"")
+            url = f"{STORAGE}/blob/{blob}?session={UPLOAD_SESSION}"
+            self._json({"token": blob, "createUrl": url})
+        elif name == "CreateSubmission":
+            self._create(body)
+        else:
+            self._json({"error": {"code": 404}}, 404)
+
+    def _create(self, body: dict[str, Any]) -> None:
+        """Turn an upload into a submission."""
+        state = self.state
+        if state.faults.submissions_left <= 0:
+            self._json({"error": {"code": 400, "message": "the hidden reason"}}, 400)
+            return
+        entry = state.record(body["blobFileTokens"], body.get("submissionDescription", ""))
+        if state.faults.lose_reply:
+            self.close_connection = True
+            return
+        self._json({"message": "Successfully submitted to Digit Recognizer", "ref": entry.ref})
+
+    def _known(self) -> bool:
+        """Return whether the request has the one valid token or the one valid key."""
+        basic = base64.b64encode(f"{USERNAME}:{KEY}".encode()).decode()
+        return self.headers.get("Authorization") in (f"Bearer {TOKEN}", f"Basic {basic}")
+
+    def _note(self, name: str) -> None:
+        headers = dict(self.headers.items())
+        request = Request(name, self.headers.get("Authorization", ""), headers)
+        self.state.requests.append(request)
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _json(self, content: object, status: int = 200) -> None:
+        text = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        # With a server version newer than its own, the command prints an upgrade warning.
+        self.send_header("X-Kaggle-ApiVersion", "99.0.0")
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing: `requests` records each request."""

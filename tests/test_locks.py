@@ -1,0 +1,69 @@
+"""The lock of a file: exclusive among processes and threads, and gone with its process."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.common.files import locked
+
+HOLDER = """
+import sys
+from pathlib import Path
+from pipeline.common.files import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / ".lock"
+
+
+def test_a_killed_process_leaves_no_lock(path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert holder.stdout
+    assert holder.stdout.readline() == "locked\n"
+    waits: list[str] = []
+
+    def kill() -> None:
+        waits.append("waited")
+        holder.kill()
+
+    with locked(path, kill):
+        assert waits == ["waited"]
+    holder.communicate(timeout=10)
+    assert path.read_bytes() == b"", "the empty file stays"
+    with locked(path, kill):
+        assert waits == ["waited"], "a free lock is taken at once"
+
+
+def test_threads_exclude_each_other(path: Path) -> None:
+    waiting, inside = threading.Event(), threading.Event()
+
+    def enter() -> None:
+        with locked(path, waiting.set):
+            inside.set()
+
+    thread = threading.Thread(target=enter)
+    with locked(path):
+        thread.start()
+        assert waiting.wait(timeout=10)
+        assert not inside.wait(timeout=0.3)
+    assert inside.wait(timeout=10)
+    thread.join()
+
+
+def test_a_thread_that_locks_twice_gets_an_error(path: Path) -> None:
+    with locked(path), pytest.raises(RuntimeError, match="Deadlock"), locked(path):
+        pass
