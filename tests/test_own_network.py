@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ learning_rate = 0.01
 [members]
 folds = 2
 """
+
+
+@pytest.fixture(autouse=True)
+def forget_own_networks() -> Iterator[None]:
+    """Unregister the networks of a test's file afterwards, so that other tests do not see them."""
+    yield
+    networks.register_file("")
 
 
 @pytest.fixture
