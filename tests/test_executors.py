@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,15 +35,13 @@ SETTINGS = (
 EPOCHS = 8
 
 
-@contextmanager
 def ensemble(
     root: Path, data: Path, executor: str, seed: int = 0, **variables: str
-) -> Iterator[Command]:
-    """Run `make ensemble` for three small members in `root`."""
+) -> AbstractContextManager[Command]:
+    """Start `make ensemble` for three small members in `root`."""
     changes = f"{SETTINGS} training.epochs={EPOCHS}"
     arguments = ["--recipe", "mlp_50", "--set", changes, "--source", str(data), "--seed", str(seed)]
-    with command(root, "ensemble", *arguments, "--executor", executor, **variables) as running:
-        yield running
+    return command(root, "ensemble", *arguments, "--executor", executor, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +116,6 @@ def test_an_error_in_a_worker_is_reported_and_a_dead_idle_worker_is_replaced(
         assert "Traceback" in failed.trace
         (worker,) = slot.pool._processes
         os.kill(worker, signal.SIGKILL)
-        wait_for_end(worker)
         wait_until(lambda: slot.pool._flags.broken, "loky did not notice that the process died")
         slot.start(task)
         events = [slot.receive()]
