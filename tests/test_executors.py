@@ -53,6 +53,16 @@ def serial(small_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return root
 
 
+def test_a_deterministic_member_has_one_thread_in_the_process_of_the_command(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    changes = "training.deterministic=true training.epochs=1"
+    arguments = ["--recipe", "mlp_50", "--set", changes, "--source", str(small_digits)]
+    with command(tmp_path, "train", *arguments, "--executor", "serial") as running:
+        running.finish()
+        assert running.record()["hardware"]["threads"] == 1
+
+
 @pytest.mark.slow
 def test_two_runs_at_the_same_time_do_not_disturb_each_other(
     serial: Path, small_digits: Path, tmp_path: Path

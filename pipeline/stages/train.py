@@ -165,8 +165,7 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     recipe = context.request.recipe
     if source is not None:
         networks.register_file(source)
-    # Raises PipelineError for a network that cannot be built.
-    networks.build(recipe.network.name, recipe.network.dropout_rates)
+    networks.check(recipe.network.name, recipe.network.dropout_rates)
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
     devices = hardware.find_devices()
@@ -178,7 +177,10 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
         if os.environ.get("RAY_ADDRESS"):
             context.report(UNUSED_CLUSTER)
     threads = arrangement.threads if arrangement.executor == "serial" else None
-    return arrangement, hardware.prepare(recipe.training, devices, threads)
+    prepared = hardware.prepare(recipe.training, devices, threads)
+    if source is not None:  # only now, as the first tensor fixes TensorFlow's threads
+        networks.build(recipe.network.name, recipe.network.dropout_rates)
+    return arrangement, prepared
 
 
 def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Hardware) -> Run:
