@@ -14,6 +14,7 @@ import typer
 
 from pipeline import runs
 from pipeline.common.errors import exit_codes
+from pipeline.common.progress import Report
 from pipeline.common.provenance import command_as_typed
 from pipeline.competitions.ledger import Ledger
 from pipeline.evaluation.tutorials import show as show_baselines
@@ -100,6 +101,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
 
     @app.command(name, help=text)
     def command(
+        command: typer.Context,
         source: Source = "auto",
         recipe: RecipeName = DEFAULT_RECIPE,
         seed: Seed = None,
@@ -111,19 +113,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         root: Root = HERE,
     ) -> None:
         with exit_codes():
-            request = Request.parse(
-                name,
-                recipe=recipe,
-                settings=settings,
-                seed=seed,
-                run=run,
-                source=source,
-                practice_seed=practice_seed,
-                force=force,
-                executor=executor,
-                command=_command(),
-            )
-            run_stage(Context(root, request, _print))
+            run_stage(_context(name, command, _print))
 
 
 for _name, (_text, _run_stage) in STAGES.items():
@@ -132,6 +122,7 @@ for _name, (_text, _run_stage) in STAGES.items():
 
 @app.command("submit")
 def submit_command(
+    command: typer.Context,
     source: Source = "auto",
     recipe: RecipeName = DEFAULT_RECIPE,
     seed: Seed = None,
@@ -146,24 +137,11 @@ def submit_command(
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
     with exit_codes():
-        request = Request.parse(
-            "submit",
-            recipe=recipe,
-            settings=settings,
-            seed=seed,
-            run=run,
-            source=source,
-            practice_seed=practice_seed,
-            message=message,
-            force=force,
-            executor=executor,
-            command=_command(),
-        )
-        outcome = submit.submit(Context(root, request, _print_aside if as_json else _print))
+        result = submit.submit(_context("submit", command, _print_aside if as_json else _print))
         if as_json:
-            _print_json(outcome.as_json())
+            _print_json(result.as_json())
         else:
-            for line in outcome.lines():
+            for line in result.lines():
                 _print(line)
 
 
@@ -259,6 +237,13 @@ def doctor_command(root: Root = HERE) -> None:
 def main() -> None:
     """Run the command line. It exits with 0, 1, 2 or 130; docs/how-it-works.md explains them."""
     app()
+
+
+def _context(stage: str, command: typer.Context, report: Report) -> Context:
+    """Return the context of a stage from the values of all its command's options."""
+    options = {key: value for key, value in command.params.items() if key != "as_json"}
+    root = options.pop("root")
+    return Context(root, Request.parse(stage, command=_command(), **options), report)
 
 
 def _command() -> str:

@@ -34,7 +34,7 @@ def run_task(
     try:
         if task.recipe.members.gpus == 0:  # a Ray worker has the environment of its own machine
             hardware.hide_gpus()
-        devices = prepared or hardware.prepare(task.recipe.training, threads=task.threads)
+        devices = prepared or hardware.prepare(task.recipe.training, task.threads)
         if task.network_source is not None:
             networks.register_file(task.network_source)
         train_member(

@@ -168,16 +168,16 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     networks.check(recipe.network.name, recipe.network.dropout_rates)
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
-    devices = hardware.find_devices()
-    arrangement = arrange(context.request.executor, recipe, devices.cores, len(devices.gpus))
+    cores, gpus = hardware.count_devices()
+    arrangement = arrange(context.request.executor, recipe, cores, gpus)
     find_executor(arrangement.executor)
     if arrangement.executor != "ray":
-        if not devices.gpus and gpu_expected():
+        if not gpus and gpu_expected():
             context.report(UNUSED_GPU)
         if os.environ.get("RAY_ADDRESS"):
             context.report(UNUSED_CLUSTER)
     threads = arrangement.threads if arrangement.executor == "serial" else None
-    prepared = hardware.prepare(recipe.training, devices, threads)
+    prepared = hardware.prepare(recipe.training, threads)
     if source is not None:  # only now, as the first tensor fixes TensorFlow's threads
         networks.build(recipe.network.name, recipe.network.dropout_rates)
     return arrangement, prepared

@@ -15,18 +15,6 @@ from pipeline.recipe import PredictionSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
-class Devices:
-    """What this machine has: the cores that this process may use, and the GPUs by their names.
-
-    `compute_capability` is that of the weakest GPU, None without a GPU.
-    """
-
-    cores: int
-    gpus: list[str]
-    compute_capability: tuple[int, int] | None
-
-
-@dataclass(frozen=True)
 class Hardware:
     """What a member trains on, as the run's record keeps it.
 
@@ -47,50 +35,41 @@ class Hardware:
         return f"{devices}, {self.precision}{', XLA' if self.xla else ''}"
 
 
-def find_devices() -> Devices:
-    """Return this machine's devices, and let GPUs take memory as they need it."""
-    gpus = grow_memory()
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    return Devices(
-        cores=loky.cpu_count(),
-        gpus=[
-            detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
-        ],
-        compute_capability=min(
-            (detail.get("compute_capability", (0, 0)) for detail in details), default=None
-        ),
-    )
+def count_devices() -> tuple[int, int]:
+    """Return the numbers of cores that this process may use, and of GPUs."""
+    return loky.cpu_count(), len(grow_memory())
 
 
-def prepare(
-    settings: TrainingSettings, devices: Devices | None = None, threads: int | None = None
-) -> Hardware:
-    """Make TensorFlow ready to train on the devices, and resolve the settings that are `auto`.
+def prepare(settings: TrainingSettings, threads: int | None = None) -> Hardware:
+    """Make TensorFlow ready to train on this machine, and resolve the settings that are `auto`.
 
-    `devices` are those of `find_devices`, which is called where they are left out. `threads` is
-    the number of TensorFlow's threads per operation, None for all cores. Call it before the first
-    tensor is made: TensorFlow fixes its threads then. Raises PipelineError if TensorFlow already
-    runs with another number of threads.
+    `threads` is the number of TensorFlow's threads per operation, None for all cores. Call it
+    before the first tensor is made: TensorFlow fixes its threads then. Raises PipelineError if
+    TensorFlow already runs with another number of threads.
     """
-    devices = devices or find_devices()
+    gpus, cores = grow_memory(), loky.cpu_count()
     if threads:
         _fix_threads(threads)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    xla = {"auto": bool(devices.gpus), "on": True, "off": False}[settings.xla]
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    capabilities = [detail.get("compute_capability", (0, 0)) for detail in details]
+    xla = {"auto": bool(gpus), "on": True, "off": False}[settings.xla]
     return Hardware(
         processor=platform.processor() or platform.machine(),
-        cores=devices.cores,
-        threads=threads or devices.cores,
-        gpus=devices.gpus,
-        precision=_precision(settings.precision, devices.compute_capability),
+        cores=cores,
+        threads=threads or cores,
+        gpus=[
+            detail.get("device_name", gpu.name) for gpu, detail in zip(gpus, details, strict=True)
+        ],
+        precision=_precision(settings.precision, min(capabilities, default=None)),
         # Keras refuses XLA where TensorFlow is deterministic (model_supports_jit).
         xla=xla and not settings.deterministic,
     )
 
 
 def hide_gpus() -> None:
-    """Keep this process and its children off the GPUs. Call it before `find_devices`."""
+    """Keep this process and its children off the GPUs. Call it before `prepare`."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
