@@ -55,7 +55,7 @@ def train_member(
     checkpoints = KeptCheckpoints(scratch, plain, recipe.checkpoints)
     schedule, history = schedule_callbacks(recipe), EpochHistory()
     point = ResumePoint(member, saved, hardware.precision, schedule, checkpoints, history)
-    reporter = Reporter(member, hardware.describe(), steps, checkpoints, history, point, on_event)
+    reporter = Reporter(member, hardware.describe(), steps, point, on_event)
     reporter.begin()
     if point.epoch < recipe.training.epochs and not point.stopped:
         with _clear_memory_errors(recipe):

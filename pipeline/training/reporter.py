@@ -7,7 +7,7 @@ import time
 import keras
 
 from pipeline.runs import HISTORY_FILE, RESUME_FILE, Member, RunStatus
-from pipeline.training.callbacks import EpochHistory, KeptCheckpoints, Logs
+from pipeline.training.callbacks import Logs
 from pipeline.training.events import Began, EpochEnded, Finished, OnEvent, StepEnded
 from pipeline.training.resume import ResumePoint
 
@@ -19,8 +19,8 @@ class Reporter(keras.callbacks.Callback):
     """Reports a member in training as events. It must be the last callback.
 
     `member` is its record before this training, `device` says where it trains, and `steps` is the
-    number of steps per epoch. The events carry all files: a run's folder has one writer, the
-    recorder, whichever process trains.
+    number of steps per epoch. `resume_point` has its checkpoints and history. The events carry all
+    files: a run's folder has one writer, the recorder, whichever process trains.
     """
 
     def __init__(
@@ -28,8 +28,6 @@ class Reporter(keras.callbacks.Callback):
         member: Member,
         device: str,
         steps: int,
-        checkpoints: KeptCheckpoints,
-        history: EpochHistory,
         resume_point: ResumePoint,
         on_event: OnEvent,
     ) -> None:
@@ -37,8 +35,6 @@ class Reporter(keras.callbacks.Callback):
         where = {"host": socket.gethostname(), "process": os.getpid(), "device": device}
         self._member = member.model_copy(update=where)
         self._steps = steps
-        self._checkpoints = checkpoints
-        self._history = history
         self._resume_point = resume_point
         self._on_event = on_event
         self._epoch = resume_point.epoch
@@ -47,7 +43,8 @@ class Reporter(keras.callbacks.Callback):
 
     def begin(self) -> None:
         """Report that training begins, or continues after the epoch of the resume point."""
-        files = {HISTORY_FILE: self._history.csv()} if self._history.rows else {}
+        history = self._resume_point.history
+        files = {HISTORY_FILE: history.csv()} if history.rows else {}
         member = self._record("running")
         self._on_event(Began(member.index, member, self._steps, files))
 
@@ -71,8 +68,8 @@ class Reporter(keras.callbacks.Callback):
         self._epoch = epoch + 1
         member = self._record("running")
         files = {
-            **self._checkpoints.new_file,
-            HISTORY_FILE: self._history.csv(),
+            **self._resume_point.checkpoints.new_file,
+            HISTORY_FILE: self._resume_point.history.csv(),
             RESUME_FILE: self._resume_point.content(self._epoch, member.seconds),
         }
         metrics = {name: float(value) for name, value in (logs or {}).items()}
@@ -80,13 +77,14 @@ class Reporter(keras.callbacks.Callback):
 
     def _record(self, status: RunStatus) -> Member:
         """Return the member's record as of now."""
+        checkpoints = self._resume_point.checkpoints
         elapsed = time.perf_counter() - self._started if self._started is not None else 0.0
         return self._member.model_copy(
             update={
                 "status": status,
-                "parameters": self._checkpoints.parameters,
+                "parameters": checkpoints.parameters,
                 "epochs": self._epoch,
                 "seconds": round(self._resume_point.seconds + elapsed, 1),
-                "checkpoints": list(self._checkpoints.kept),
+                "checkpoints": list(checkpoints.kept),
             }
         )

@@ -84,8 +84,8 @@ class ResumePoint(keras.callbacks.Callback):
         self._saved = saved
         self._precision = precision
         self._schedule = schedule
-        self._checkpoints = checkpoints
-        self._history = history
+        self.checkpoints = checkpoints
+        self.history = history
         state = saved.state if saved else {}
         self.epoch: int = state.get("epoch", 0)
         """The number of epochs that are done and saved."""
@@ -119,8 +119,8 @@ class ResumePoint(keras.callbacks.Callback):
                 {name: _plain(getattr(callback, name)) for name in COUNTERS}
                 for callback in self._schedule
             ],
-            "kept": _CHECKPOINTS.dump_python(self._checkpoints.kept),
-            "history": self._history.rows,
+            "kept": _CHECKPOINTS.dump_python(self.checkpoints.kept),
+            "history": self.history.rows,
             "seconds": seconds,
         }
         arrays = {
