@@ -94,15 +94,22 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
     assert row.measured == pytest.approx(np.mean(accuracies))
     assert row.deviation == pytest.approx(np.std(accuracies, ddof=1))
     assert row.gap == pytest.approx(0.02)
-    assert row.cells() == [
-        *["mlp_256", "203,530", "97.6 %", "97.90 +- 0.85 %", "10,000", "yes"],
-        *["+2.00", "10", "60"],
-    ]
+    assert row.cells() == {
+        "recipe": "mlp_256",
+        "parameters": "203,530",
+        "reported": "97.6 %",
+        "measured": "97.90 +- 0.85 %",
+        "rows": "10,000",
+        "reached": "yes",
+        "gap": "+2.00",
+        "epochs": "10",
+        "seconds": "60",
+    }
     printed = tutorials.as_markdown([row])
     title = "the tutorials, training seeds 0, 1, 2, mean +- standard deviation\n"
     assert printed.startswith(title)
     header, rule, cells = (line.split("|") for line in printed.splitlines()[2:5])
-    assert len(header) == len(rule) == len(cells) == len(tutorials.COLUMNS) + 2
+    assert len(header) == len(rule) == len(cells) == len(row.cells()) + 2
     assert json.loads(json.dumps(row.as_json()))["measurements"][2]["test_accuracy"] == 0.987
 
 
@@ -117,7 +124,7 @@ def test_the_printed_table_names_every_recipe(width: int) -> None:
     assert all(f" {Path(baseline.recipe).stem} " in printed for baseline in BASELINES)
     assert max(map(len, printed.splitlines())) <= width
     if width == 160:
-        assert all(cell in printed for row in rows for cell in row.cells())
+        assert all(cell in printed for row in rows for cell in row.cells().values())
 
 
 def accuracy_on_training_rows(run: Run, root: Path) -> float:

@@ -50,6 +50,7 @@ def make(tmp_path: Path) -> Make:
             Member(index=0, seed=0, epochs=7, seconds=60, checkpoints=[saved] * checkpoints)
         ]
         run.record.timings = {"training_seconds": 90, "ensemble_seconds": 30}
+        run.record.created_at = "2026-01-02T03:04:05"  # the same, so that ids decide the order
         # Deliberately wrong: the comparison must not use it.
         run.record.scores = Scores(
             validation_accuracy=1, validation_rows=1, interval=(0, 1), log_loss=0
@@ -159,7 +160,9 @@ def test_the_best_runs_of_two_splits_are_paired_on_their_common_rows(make: Make)
     assert (pair.rows, by_run) == (200, {"folds": (0.98, 1), "part": (0.99, 3)})
     # Exact McNemar test by hand: three rows against one.
     assert pair.p_value == pytest.approx(2 * (comb(4, 0) + comb(4, 1)) / 2**4)
-    assert "on 200 common validation rows: p 0.625 (" in compare_table.sentence(pair)
+    _, line, *_ = compare_table.notes(result)
+    assert line.startswith(f"  {pair.first} 0.9")
+    assert "on 200 common validation rows: p 0.625 (" in line
     printed = result.as_json()
     assert printed["pairs"] == [asdict(pair)]
     assert printed["groups"] == [

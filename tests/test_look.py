@@ -125,6 +125,33 @@ def test_rows_belong_to_their_labels_and_images(
     assert test.labels is None
 
 
+def test_the_heading_names_the_rows_that_are_drawn(views: Views) -> None:
+    row_ids = views.rows.row_ids
+    assert views.digits(int(row_ids[3]), count=2).get_suptitle().splitlines() == [
+        f"{views.run.id}, validation rows",
+        f"rows {row_ids[3]} to {row_ids[4]}: 2 of 60 digits",
+        "above each digit: label, prediction (wrong ones framed)",
+    ]
+    last = f"rows {row_ids[58]} to {row_ids[59]}: 2 of 60 digits"
+    assert last in views.digits(int(row_ids[58])).get_suptitle()
+
+
+def test_pixels_are_28_lines_of_equal_width(views: Views) -> None:
+    title, *lines = views.pixels(int(views.rows.row_ids[7])).split("\n")
+    assert title == f"row {views.rows.row_ids[7]}:"
+    assert [len(line) for line in lines] == [112] * 28
+    values = [[0 if word == "." else int(word) for word in line.split()] for line in lines]
+    np.testing.assert_array_equal(values, views.rows.images[7, :, :, 0])
+    assert " 0" not in "".join(lines)
+
+
+def test_confused_refuses_numbers_that_are_no_digits(views: Views) -> None:
+    with pytest.raises(PipelineError, match="TRUE is 10; give a digit from 0 to 9"):
+        views.confused(10, 0)
+    with pytest.raises(PipelineError, match="PREDICTED is -1; give a digit from 0 to 9"):
+        views.confused_digits(0, -1)
+
+
 def test_random_digits_are_the_same_for_the_same_seed(views: Views) -> None:
     figures = [views.random_digits(12, seed) for seed in (4, 4, 5)]
     rows = [[axes.get_xlabel() for axes in figure.axes if axes.images] for figure in figures]

@@ -6,6 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from pipeline.data.digits import Digits
 from pipeline.evaluation import scores
 
 LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9], dtype=np.uint8)
@@ -68,36 +69,56 @@ def test_log_loss_of_a_certain_mistake_is_finite() -> None:
     assert scores.log_loss(np.array([3]), certain) == pytest.approx(-math.log(2**-52), rel=1e-3)
 
 
-def test_confusion_counts_labels_in_rows() -> None:
-    expected = np.zeros((10, 10), dtype=np.int64)
-    for label, prediction in zip(LABELS, PREDICTIONS, strict=True):
-        expected[label, prediction] += 1
-    counts = scores.confusion(LABELS, PREDICTIONS)
-    assert counts.dtype == np.int64
-    np.testing.assert_array_equal(counts, expected)
-    assert scores.confusion(LABELS[:2], PREDICTIONS[:2]).shape == (10, 10)
+def test_crosstab_counts_every_pair_and_the_sums(labelled: Digits) -> None:
+    predictions = labelled.labels.copy()
+    predictions[::7] = (predictions[::7] + 1) % 10
+    counts = np.zeros((10, 10), dtype=np.int64)
+    for label, prediction in zip(labelled.labels, predictions, strict=True):
+        counts[label, prediction] += 1
+    table = scores.crosstab(labelled.labels, predictions)
+    assert list(table.index) == list(table.columns) == [*range(10), "all"]
+    assert (table.index.name, table.columns.name) == ("true", "predicted")
+    np.testing.assert_array_equal(table.to_numpy()[:10, :10], counts)
+    np.testing.assert_array_equal(table["all"].to_numpy()[:10], counts.sum(axis=1))
+    np.testing.assert_array_equal(table.loc["all"].to_numpy()[:10], counts.sum(axis=0))
+    assert table.loc["all", "all"] == 800
+
+
+def test_crosstab_keeps_digits_that_do_not_occur() -> None:
+    table = scores.crosstab(LABELS[:1], PREDICTIONS[:1])
+    assert table.shape == (11, 11)
+    assert table.to_numpy().sum() == 4  # the one digit, its two sums and the total
+    assert set(table.dtypes) == {np.dtype(np.int64)}
 
 
 def test_wrong_arrays_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"predictions have 11 rows; 12 are needed"):
+    with pytest.raises(ValueError, match=r"predictions are int64 \[11\]; integer \[12\] is needed"):
         scores.accuracy(LABELS, PREDICTIONS[:-1])
-    with pytest.raises(ValueError, match=r"labels have 0 rows; at least 1 are needed"):
+    with pytest.raises(ValueError, match=r"labels have 0 rows; at least 1 is needed"):
         scores.accuracy(LABELS[:0], PREDICTIONS[:0])
     with pytest.raises(ValueError, match=r"labels lie in 0\.\.10; 0\.\.9 is needed"):
-        scores.confusion(np.array([0, 10]), np.array([0, 1]))
-    with pytest.raises(ValueError, match=r"predictions are float64 \[12, 10\]; integers"):
-        scores.confusion(LABELS, np.zeros((12, 10)))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"probabilities have the shape \[11, 10\]; \[12, 10\]"):
+        scores.crosstab(np.array([0, 10]), np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"predictions are float64 \[12, 10\]; integer \[12\]"):
+        scores.crosstab(LABELS, np.zeros((12, 10)))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"labels are float64 \[12\]; integer \[12\]"):
+        scores.crosstab(LABELS / 1, LABELS)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"predictions are int64 \[11\]; integer \[12\]"):
+        scores.crosstab(LABELS, PREDICTIONS[1:])
+    with pytest.raises(ValueError, match="labels have 0 rows; at least 1 is needed"):
+        scores.crosstab(LABELS[:0], PREDICTIONS[:0])
+    with pytest.raises(ValueError, match=r"are float64 \[11, 10\]; floating \[12, 10\] is needed"):
         scores.log_loss(LABELS, np.full((11, 10), 0.1))
     with pytest.raises(ValueError, match="rows that sum to 1"):
         scores.log_loss(LABELS, np.full((12, 10), 0.2))
     with pytest.raises(ValueError, match="rows that sum to 1"):
         scores.log_loss(LABELS, np.full((12, 10), np.nan))
-    with pytest.raises(ValueError, match=r"correct is 8 of 7; 0 <= correct <= n"):
+    with pytest.raises(ValueError, match=r"k \(8\) must not be greater than n \(7\)"):
         scores.wilson_interval(8, 7)
-    with pytest.raises(ValueError, match="confidence is 95; a number between 0 and 1"):
+    with pytest.raises(
+        ValueError, match=r"confidence_level \(95\) must be in the interval \[0, 1\]"
+    ):
         scores.wilson_interval(6, 7, confidence=95)
-    with pytest.raises(ValueError, match=r"correct_b is bool \[2\]; bool \[n\] of the same n"):
+    with pytest.raises(ValueError, match=r"answers of b are bool \[2\]; bool \[1\] is needed"):
         scores.mcnemar_exact(np.array([True]), np.array([True, False]))
-    with pytest.raises(ValueError, match=r"correct_a is int64 \[1\]; bool"):
+    with pytest.raises(ValueError, match=r"answers of a are int64 \[1\]; bool \[1\]"):
         scores.mcnemar_exact(np.array([1]), np.array([True]))

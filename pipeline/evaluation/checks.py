@@ -1,55 +1,67 @@
-"""Checks of labels, images and probabilities that scores, tables and plots share."""
+"""Checks of labels, images and probabilities that scores and plots share."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.spec import SPEC
 
+# float32 probabilities sum to 1 within 1e-6. bfloat16 keeps 8 significant bits: each probability,
+# and so their sum, is off by up to 0.4 %.
+_SUM_TOLERANCE = 2e-2
 
-def check_digits(name: str, array: NDArray[np.integer], rows: int | None = None) -> None:
-    """Raise ValueError unless `array` is integers [n] in 0..9 with n > 0.
 
-    Where `rows` is given, n must equal it. The message calls the array `name`, a plural.
+def check_array(name: str, array: NDArray[Any], dtype: type, *shape: int) -> None:
+    """Raise ValueError unless `array` has this shape, and `dtype` or a subtype of it.
+
+    The message calls the array `name`, a plural.
     """
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} are {array.dtype} {list(array.shape)}; integers [n] are needed")
-    if not len(array) or (rows is not None and len(array) != rows):
-        raise ValueError(f"{name} have {len(array)} rows; {rows or 'at least 1'} are needed")
+    if not np.issubdtype(array.dtype, dtype) or array.shape != shape:
+        found, needed = f"{array.dtype} {list(array.shape)}", f"{dtype.__name__} {list(shape)}"
+        raise ValueError(f"{name} are {found}; {needed} is needed")
+
+
+def check_digits(name: str, array: NDArray[np.integer], rows: int) -> None:
+    """Raise ValueError unless `array` is integers [`rows`] in 0..9 and `rows` > 0."""
+    check_array(name, array, np.integer, rows)
+    if not rows:
+        raise ValueError(f"{name} have 0 rows; at least 1 is needed")
     if array.min() < 0 or array.max() >= SPEC.classes:
         raise ValueError(
             f"{name} lie in {array.min()}..{array.max()}; 0..{SPEC.classes - 1} is needed"
         )
 
 
-def check_digits_if_known(name: str, array: NDArray[np.integer] | None, rows: int) -> None:
-    """Raise ValueError unless `array` is None (unknown) or integers [`rows`] in 0..9."""
-    if array is not None:
-        check_digits(name, array, rows)
+def check_probabilities(probabilities: NDArray[np.floating], rows: int) -> None:
+    """Raise ValueError unless `probabilities` is floats [`rows`, 10], 0 or more, and sums to 1.
+
+    Each row must sum to 1 within 0.02.
+    """
+    check_array("probabilities", probabilities, np.floating, rows, SPEC.classes)
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    if not ((probabilities >= 0).all() and (np.abs(sums - 1) <= _SUM_TOLERANCE).all()):
+        raise ValueError("probabilities must be 0 or more, in rows that sum to 1")
 
 
-def check_images(images: NDArray[np.uint8]) -> None:
-    """Raise ValueError unless `images` is uint8 [n, 28, 28, 1] with n > 0."""
-    if images.dtype != np.uint8 or images.shape[1:] != SPEC.image_shape or not len(images):
-        shape = ", ".join(map(str, SPEC.image_shape))
-        raise ValueError(
-            f"images are {images.dtype} {list(images.shape)}; uint8 [n, {shape}] with n > 0 "
-            "are needed"
-        )
+def check_rows(
+    images: NDArray[np.uint8],
+    row_ids: NDArray[np.integer],
+    labels: NDArray[np.integer] | None = None,
+    predictions: NDArray[np.integer] | None = None,
+    *,
+    most: int,
+) -> None:
+    """Raise ValueError unless the arrays belong to the same n digits, 1 <= n <= `most`.
 
-
-def check_row_ids(row_ids: NDArray[np.integer], rows: int) -> None:
-    """Raise ValueError unless `row_ids` is integers [`rows`]."""
-    if row_ids.shape != (rows,) or not np.issubdtype(row_ids.dtype, np.integer):
-        raise ValueError(
-            f"row ids are {row_ids.dtype} {list(row_ids.shape)}; integers [{rows}] are needed, "
-            "one per image"
-        )
-
-
-def check_probability_shape(probabilities: NDArray[np.floating], rows: int) -> None:
-    """Raise ValueError unless `probabilities` has the shape [`rows`, 10]."""
-    if probabilities.shape != (rows, SPEC.classes):
-        raise ValueError(
-            f"probabilities have the shape {list(probabilities.shape)}; "
-            f"[{rows}, {SPEC.classes}] is needed"
-        )
+    `images` must be uint8 [n, 28, 28, 1], `row_ids` integers [n]; `labels` and `predictions`
+    integers [n] in 0..9, or None where unknown.
+    """
+    rows = len(images)
+    check_array("images", images, np.uint8, rows, *SPEC.image_shape)
+    if not 1 <= rows <= most:
+        raise ValueError(f"{rows} digits are given; 1 to {most} are needed")
+    check_array("row ids", row_ids, np.integer, rows)
+    for name, digits in (("labels", labels), ("predictions", predictions)):
+        if digits is not None:
+            check_digits(name, digits, rows)

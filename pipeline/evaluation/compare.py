@@ -62,14 +62,6 @@ class Group:
     split: str
     runs: list[RankedRun]
 
-    def as_json(self) -> dict[str, object]:
-        """Return plain values for `--json`."""
-        return {
-            "source": self.source,
-            "split": self.split,
-            "rows": [asdict(ranked) for ranked in self.runs],
-        }
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -100,7 +92,10 @@ class Comparison:
     def as_json(self) -> dict[str, object]:
         """Return plain values for `--json`."""
         return {
-            "groups": [group.as_json() for group in self.groups],
+            "groups": [
+                {"source": group.source, "split": group.split, "rows": [*map(asdict, group.runs)]}
+                for group in self.groups
+            ],
             "pairs": [asdict(pair) for pair in self.pairs],
             "unscored": [{"run": run.id, "state": run.state()} for run in self.unscored],
         }
@@ -117,10 +112,12 @@ def compare(runs: Sequence[Run], uploads: Sequence[Upload]) -> Comparison:
     for run in reversed(runs):
         if run.has_probabilities():
             by_split.setdefault(run.record.split_fingerprint, []).append(_score(run))
-    ranked = {split: sorted(scored, key=_rank) for split, scored in by_split.items()}
+    splits = list(by_split.values())
+    for ranked in splits:
+        ranked.sort(key=lambda scored: (-scored.correct.mean(), scored.log_loss))
     return Comparison(
-        groups=[_group(split, scored, uploads) for split, scored in ranked.items()],
-        pairs=_pairs(list(ranked.values())),
+        groups=[_group(ranked, uploads) for ranked in splits],
+        pairs=_pairs(splits),
         unscored=[run for run in runs if not run.has_probabilities()],
     )
 
@@ -137,49 +134,37 @@ class _ScoredRun:
 
 def _score(run: Run) -> _ScoredRun:
     stored = run.load_arrays("validation")
-    predictions = stored["probabilities"].argmax(axis=1)
-    return _ScoredRun(
-        run=run,
-        rows=stored["rows"],
-        correct=predictions == stored["labels"],
-        log_loss=scores.log_loss(stored["labels"], stored["probabilities"]),
+    labels, probabilities = stored["labels"], stored["probabilities"]
+    correct = probabilities.argmax(axis=1) == labels
+    return _ScoredRun(run, stored["rows"], correct, scores.log_loss(labels, probabilities))
+
+
+def _group(ranked: Sequence[_ScoredRun], uploads: Sequence[Upload]) -> Group:
+    record = ranked[0].run.record
+    practice = f", seed {record.practice_seed}" if record.source == "practice" else ""
+    return Group(
+        source=f"{record.source}{practice}",
+        split=record.split_fingerprint,
+        runs=[_ranked_run(scored, ranked[0], uploads) for scored in ranked],
     )
 
 
-def _rank(scored: _ScoredRun) -> tuple[float, float]:
-    """Return the sorting key: the highest accuracy first, then the lowest log loss."""
-    return -float(scored.correct.mean()), scored.log_loss
-
-
-def _group(split: str, ranked: Sequence[_ScoredRun], uploads: Sequence[Upload]) -> Group:
-    best = ranked[0]
-    runs = [_ranked_run(scored, best, _scored_upload(scored.run, uploads)) for scored in ranked]
-    return Group(source=_source(best.run), split=split, runs=runs)
-
-
-def _source(run: Run) -> str:
-    """Return a run's source; for the practice competition with its seed."""
-    source, seed = run.record.source, run.record.practice_seed
-    return f"{source}, seed {seed}" if source == "practice" else source
-
-
-def _scored_upload(run: Run, uploads: Sequence[Upload]) -> Upload | None:
-    """Return the newest scored upload of the CSV that the run's probabilities give now.
+def _scored_upload(labels: NDArray[np.int64], uploads: Sequence[Upload]) -> Upload | None:
+    """Return the newest scored upload of the CSV with the test labels that a run predicts now.
 
     An earlier CSV of the run does not count, because the run may have been trained since.
     """
-    labels = run.load_arrays("test")["probabilities"].argmax(axis=1)
     checksum = hashlib.sha256(submission.content(labels)).hexdigest()
-    scored = [
-        upload
-        for upload in uploads
-        if upload.sha256 == checksum and upload.public_score is not None
-    ]
-    return scored[-1] if scored else None
+    scored = (upload for upload in reversed(uploads) if upload.public_score is not None)
+    return next((upload for upload in scored if upload.sha256 == checksum), None)
 
 
-def _ranked_run(scored: _ScoredRun, best: _ScoredRun, upload: Upload | None) -> RankedRun:
+def _ranked_run(scored: _ScoredRun, best: _ScoredRun, uploads: Sequence[Upload]) -> RankedRun:
     record, rows = scored.run.record, len(scored.correct)
+    stored = scored.run.load_arrays("test")
+    predictions = stored["probabilities"].argmax(axis=1)
+    upload = _scored_upload(predictions, uploads)
+    test_accuracy = scores.accuracy(stored["labels"], predictions) if "labels" in stored else None
     interval = scores.wilson_interval(int(scored.correct.sum()), rows)
     # A run whose fold failed lacks that fold's rows, so only the common rows can be paired.
     test = None if scored is best else scores.mcnemar_exact(*_paired(scored, best))
@@ -200,19 +185,11 @@ def _ranked_run(scored: _ScoredRun, best: _ScoredRun, upload: Upload | None) -> 
         p_value=test.p_value if test else None,
         only_this_right=test.only_a if test else None,
         only_best_right=test.only_b if test else None,
-        test_accuracy=_test_accuracy(scored.run),
+        test_accuracy=test_accuracy,
         public_score=upload.public_score if upload else None,
         private_score=upload.private_score if upload else None,
         minutes=sum(record.timings.values()) / 60,
     )
-
-
-def _test_accuracy(run: Run) -> float | None:
-    """Return the accuracy on test rows whose labels the source publishes, in [0, 1]."""
-    if run.record.scores is None or run.record.scores.test_accuracy is None:
-        return None
-    stored = run.load_arrays("test")
-    return scores.accuracy(stored["labels"], stored["probabilities"].argmax(axis=1))
 
 
 def _pairs(splits: Sequence[Sequence[_ScoredRun]]) -> list[Pair]:

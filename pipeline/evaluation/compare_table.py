@@ -6,19 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.evaluation.compare import Comparison, Group, Pair, RankedRun
-
-COLUMNS = (
-    "run",
-    "recipe",
-    "seed",
-    "members",
-    "epochs",
-    "validation accuracy (95 %)",
-    "log loss",
-    "p against best",
-)
-"""The first columns of every table; "test accuracy" or "public score" and "minutes" follow."""
+from pipeline.evaluation.compare import Comparison, Group, RankedRun
 
 EXPLANATION = (
     "p against best: the p-value of an exact McNemar test between this run and the best. In "
@@ -47,35 +35,25 @@ def title(group: Group) -> str:
     return f"{group.source}: split {group.split[:12]}, {_most_rows(group):,} validation rows"
 
 
-def header(group: Group) -> list[str]:
-    """Return the names of a group's columns."""
-    score = "test accuracy" if _has_test_accuracy(group) else "public score"
-    return [*COLUMNS, score, "minutes"]
+def cells(group: Group) -> list[dict[str, str]]:
+    """Return one text per column for each run of a group, by the columns' names.
 
-
-def cells(group: Group) -> list[list[str]]:
-    """Return one list of texts per run of a group, one text per column of `header`."""
-    most_rows, with_test = _most_rows(group), _has_test_accuracy(group)
+    "test accuracy" replaces the column "public score" if a run of the group has one.
+    """
+    most_rows = _most_rows(group)
+    with_test = any(ranked.test_accuracy is not None for ranked in group.runs)
     return [_run_cells(ranked, most_rows, with_test) for ranked in group.runs]
 
 
 def table(group: Group) -> Table:
     """Return a group as a table for the terminal."""
     layout = Table(title=escape(title(group)), title_justify="left")
-    for column in header(group):
+    rows = cells(group)
+    for column in rows[0]:
         layout.add_column(column, justify="left" if column in ("run", "recipe") else "right")
-    for texts in cells(group):
-        layout.add_row(*map(escape, texts))
+    for row in rows:
+        layout.add_row(*map(escape, row.values()))
     return layout
-
-
-def sentence(pair: Pair) -> str:
-    """Return the scores of two runs of different splits on their common validation rows."""
-    return (
-        f"{pair.first} {pair.first_accuracy:.5f}, {pair.second} {pair.second_accuracy:.5f} on "
-        f"{pair.rows:,} common validation rows: p {pair.p_value:.3g} "
-        f"({pair.only_first_right}:{pair.only_second_right})"
-    )
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -84,7 +62,12 @@ def notes(comparison: Comparison) -> list[str]:
     if any(ranked.one_fold_a_row for group in comparison.groups for ranked in group.runs):
         lines.append(ONE_FOLD_EXPLANATION)
     if comparison.pairs:
-        pairs = [f"  {sentence(pair)}" for pair in comparison.pairs]
+        pairs = [
+            f"  {pair.first} {pair.first_accuracy:.5f}, {pair.second} {pair.second_accuracy:.5f} "
+            f"on {pair.rows:,} common validation rows: p {pair.p_value:.3g} "
+            f"({pair.only_first_right}:{pair.only_second_right})"
+            for pair in comparison.pairs
+        ]
         lines += ["the best runs of different splits, in pairs:", *pairs, PAIRS_EXPLANATION]
     lines.append(EXPLANATION if comparison.groups else NO_RUNS)
     for run in comparison.unscored:
@@ -106,35 +89,26 @@ def _most_rows(group: Group) -> int:
     return max(ranked.validation_rows for ranked in group.runs)
 
 
-def _has_test_accuracy(group: Group) -> bool:
-    return any(ranked.test_accuracy is not None for ranked in group.runs)
-
-
-def _run_cells(ranked: RankedRun, most_rows: int, with_test: bool) -> list[str]:
-    score = ranked.test_accuracy if with_test else ranked.public_score
-    return [
-        ranked.run if ranked.state == "done" else f"{ranked.run} ({ranked.state})",
-        ranked.recipe,
-        ", ".join(map(str, ranked.seeds)),
-        str(ranked.members),
-        str(ranked.epochs),
-        _accuracy_text(ranked, most_rows),
-        f"{ranked.log_loss:.5f}",
-        _p_value_text(ranked),
-        "" if score is None else f"{score:.5f}",
-        f"{ranked.minutes:.1f}",
-    ]
-
-
-def _accuracy_text(ranked: RankedRun, most_rows: int) -> str:
-    """Return accuracy and interval; then the number of rows if it is smaller, and the asterisk."""
-    text = f"{ranked.validation_accuracy:.5f} [{ranked.low:.5f}, {ranked.high:.5f}]"
+def _run_cells(ranked: RankedRun, most_rows: int, with_test: bool) -> dict[str, str]:
+    """Return the texts of one run, with its number of rows if that is below `most_rows`."""
+    accuracy = f"{ranked.validation_accuracy:.5f} [{ranked.low:.5f}, {ranked.high:.5f}]"
     if ranked.validation_rows < most_rows:
-        text += f" on {ranked.validation_rows:,} rows"
-    return f"{text} *" if ranked.one_fold_a_row else text
-
-
-def _p_value_text(ranked: RankedRun) -> str:
-    if ranked.p_value is None:
-        return "best"
-    return f"{ranked.p_value:.3g} ({ranked.only_this_right}:{ranked.only_best_right})"
+        accuracy += f" on {ranked.validation_rows:,} rows"
+    p_value = "best"
+    if ranked.p_value is not None:
+        p_value = f"{ranked.p_value:.3g} ({ranked.only_this_right}:{ranked.only_best_right})"
+    score_name, score = "public score", ranked.public_score
+    if with_test:
+        score_name, score = "test accuracy", ranked.test_accuracy
+    return {
+        "run": ranked.run if ranked.state == "done" else f"{ranked.run} ({ranked.state})",
+        "recipe": ranked.recipe,
+        "seed": ", ".join(map(str, ranked.seeds)),
+        "members": str(ranked.members),
+        "epochs": str(ranked.epochs),
+        "validation accuracy (95 %)": f"{accuracy} *" if ranked.one_fold_a_row else accuracy,
+        "log loss": f"{ranked.log_loss:.5f}",
+        "p against best": p_value,
+        score_name: "" if score is None else f"{score:.5f}",
+        "minutes": f"{ranked.minutes:.1f}",
+    }

@@ -8,27 +8,23 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
-from pipeline.data.digits import Digits
 from pipeline.evaluation import plots
 from pipeline.runs import Run
 
 
-def draw_run_pictures(
-    run: Run,
-    rows: NDArray[np.int64],
-    labelled: Digits,
-    probabilities: NDArray[np.float32],
-) -> None:
+def draw_run_pictures(run: Run, images: NDArray[np.uint8]) -> None:
     """Draw the learning curves of every member and the worst mistakes into the run's folder.
 
-    `rows` [n], `labelled` (n digits) and `probabilities` [n, 10] belong to the validation rows. An
-    ensemble of several runs has no learning curves. Raises PipelineError if a history is damaged.
+    `images`, uint8 [n, 28, 28, 1], are those of the run's stored validation rows. An ensemble of
+    several runs has no learning curves. Raises PipelineError if a history is damaged.
     """
     for member in [] if run.record.parents else run.record.members:
         folder = run.member_folder(member.index)
         if (folder / "history.csv").exists():  # a run can be scored without it
             plots.save(member_curves(run, member.index), folder / "curves.png")
-    mistakes = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
+    stored = run.load_arrays("validation")
+    labels, probabilities = stored["labels"], stored["probabilities"]
+    mistakes = plots.worst_mistakes(images, labels, probabilities, stored["rows"])
     plots.save(mistakes, run.folder / "mistakes.png")
 
 

@@ -54,9 +54,8 @@ def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: 
 
 
 def _group_html(group: Group) -> str:
-    table = pd.DataFrame(compare_table.cells(group), columns=compare_table.header(group))
     with pd.option_context("display.max_colwidth", None):  # pandas cuts off long names otherwise
-        table_html = table.to_html(index=False, border=0)
+        table = pd.DataFrame(compare_table.cells(group)).to_html(index=False, border=0)
     figure = plots.accuracy_intervals(
         [ranked.run for ranked in group.runs],
         [ranked.validation_accuracy for ranked in group.runs],
@@ -64,7 +63,7 @@ def _group_html(group: Group) -> str:
     )
     heading = escape(compare_table.title(group))
     picture = _picture_html(plots.png(figure), f"validation accuracies of {heading}")
-    return f"<h2>{heading}</h2>\n{table_html}\n{picture}"
+    return f"<h2>{heading}</h2>\n{table}\n{picture}"
 
 
 def _run_html(run: Run, submissions: Path) -> str:
@@ -79,20 +78,17 @@ def _run_html(run: Run, submissions: Path) -> str:
             for member in record.members
         },
     }
-    pictures = [
+    pictures = "\n".join(
         _picture_html(path.read_bytes(), f"{run.id}: {subject}")
         for subject, path in paths.items()
         if path.is_file()
-    ]
+    )
     facts = record.model_dump(mode="json", include={"recipe", "git", "versions", "hardware"})
     settings = f"<pre>{escape(json.dumps(facts, indent=2))}</pre>"
-    return "\n".join(
-        [
-            f"<details><summary>{escape(run.id)}: {escape(run.state())}</summary>",
-            *pictures,
-            f"<details><summary>settings, commit, versions, hardware</summary>{settings}</details>",
-            "</details>",
-        ]
+    return (
+        f"<details><summary>{escape(run.id)}: {escape(run.state())}</summary>\n{pictures}\n"
+        f"<details><summary>settings, commit, versions, hardware</summary>{settings}</details>\n"
+        "</details>"
     )
 
 

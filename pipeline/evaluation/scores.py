@@ -1,4 +1,4 @@
-"""Accuracy, log loss, confidence interval and paired test: pure functions of arrays.
+"""Accuracy, log loss, interval, paired test and confusion table: pure functions of arrays.
 
 All raise ValueError for an array of another shape or type than stated.
 """
@@ -6,16 +6,13 @@ All raise ValueError for an array of another shape or type than stated.
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics
 
 from pipeline.data.spec import SPEC
-from pipeline.evaluation.checks import check_digits, check_probability_shape
-
-# float32 probabilities sum to 1 within 1e-6. bfloat16 keeps 8 significant bits: each probability,
-# and so their sum, is off by up to 0.4 %.
-_SUM_TOLERANCE = 2e-2
+from pipeline.evaluation.checks import check_array, check_digits, check_probabilities
 
 
 class Interval(NamedTuple):
@@ -42,8 +39,8 @@ def accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> f
 
     Both are integers [n] in 0..9, n > 0. Source: sklearn.metrics.accuracy_score.
     """
-    check_digits("labels", labels)
-    check_digits("predictions", predictions, rows=len(labels))
+    check_digits("labels", labels, len(labels))
+    check_digits("predictions", predictions, len(labels))
     return float(metrics.accuracy_score(labels, predictions))
 
 
@@ -66,10 +63,6 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
     (E. B. Wilson, J. Am. Stat. Assoc. 22, 1927). It stays valid near 100 %, where the usual
     mean +- 1.96 standard errors does not. Source: scipy.stats.binomtest.
     """
-    if not 0 <= correct <= n or n == 0:
-        raise ValueError(f"correct is {correct} of {n}; 0 <= correct <= n and n > 0 are needed")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; a number between 0 and 1 is needed")
     interval = binomtest(correct, n).proportion_ci(confidence_level=confidence, method="wilson")
     return Interval(low=float(interval.low), high=float(interval.high))
 
@@ -82,11 +75,8 @@ def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) ->
     p-value is 1. Method: McNemar's test (Psychometrika 12, 1947), exact binomial form. Source:
     scipy.stats.binomtest.
     """
-    for name, array in (("correct_a", correct_a), ("correct_b", correct_b)):
-        if array.ndim != 1 or array.dtype != np.bool_ or array.shape != correct_a.shape:
-            raise ValueError(
-                f"{name} is {array.dtype} {list(array.shape)}; bool [n] of the same n are needed"
-            )
+    check_array("the answers of a", correct_a, np.bool_, len(correct_a))
+    check_array("the answers of b", correct_b, np.bool_, len(correct_a))
     only_a = int(np.sum(correct_a & ~correct_b))
     only_b = int(np.sum(correct_b & ~correct_a))
     discordant = only_a + only_b
@@ -101,21 +91,27 @@ def log_loss(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -
     must sum to 1 within 0.02 and is scaled to sum to 1 exactly. A probability of 0 counts as
     2.2e-16. Source: sklearn.metrics.log_loss.
     """
-    check_digits("labels", labels)
-    check_probability_shape(probabilities, len(labels))
+    check_digits("labels", labels, len(labels))
+    check_probabilities(probabilities, len(labels))
     exact = probabilities.astype(np.float64)
-    sums = exact.sum(axis=1, keepdims=True)
-    if not ((exact >= 0).all() and (np.abs(sums - 1) <= _SUM_TOLERANCE).all()):
-        raise ValueError("probabilities must be 0 or more, in rows that sum to 1")
-    return float(metrics.log_loss(labels, exact / sums, labels=range(SPEC.classes)))
+    exact /= exact.sum(axis=1, keepdims=True)
+    return float(metrics.log_loss(labels, exact, labels=range(SPEC.classes)))
 
 
-def confusion(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Count how often each label (row) was predicted as each digit (column): int64 [10, 10].
+def crosstab(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> pd.DataFrame:
+    """Count how often each true label (row) was predicted as each digit (column).
 
-    Both arguments are integers [n] in 0..9, n > 0. Source: sklearn.metrics.confusion_matrix.
+    Both arguments are integers [n] in 0..9, n > 0. The result has int64 counts for all ten digits
+    and a last row and column "all" with the sums; its axes are named "true" and "predicted".
+    Source: pandas.crosstab.
     """
-    check_digits("labels", labels)
-    check_digits("predictions", predictions, rows=len(labels))
-    counts = metrics.confusion_matrix(labels, predictions, labels=range(SPEC.classes))
-    return np.asarray(counts, dtype=np.int64)
+    check_digits("labels", labels, len(labels))
+    check_digits("predictions", predictions, len(labels))
+    table = pd.crosstab(
+        pd.Series(labels, name="true"),
+        pd.Series(predictions, name="predicted"),
+        margins=True,
+        margins_name="all",
+    )
+    axis = [*range(SPEC.classes), "all"]  # digits that do not occur too
+    return table.reindex(index=axis, columns=axis, fill_value=0)

@@ -110,22 +110,22 @@ class TutorialRow:
         word = "yes" if self.reached else "no"
         return word if self.shortfall <= 0 else f"{word} (-{100 * self.shortfall:.3f})"
 
-    def cells(self) -> list[str]:
-        """Return one text per column of COLUMNS."""
+    def cells(self) -> dict[str, str]:
+        """Return one text per column, by the columns' names."""
         first = self.measurements[0]
         decimals = 2 if first.rows <= 10_000 else 3  # enough to show a single row
         spread = "" if self.deviation is None else f" +- {100 * self.deviation:.{decimals}f}"
-        return [
-            Path(self.baseline.recipe).stem,
-            f"{first.parameters:,}",
-            self.baseline.claim,
-            f"{100 * self.measured:.{decimals}f}{spread} %",
-            f"{first.rows:,}",
-            self.verdict,
-            f"{100 * self.gap:+.2f}",
-            f"{round(mean(run.epochs for run in self.measurements), 1):g}",
-            f"{mean(run.seconds for run in self.measurements):.0f}",
-        ]
+        return {
+            "recipe": Path(self.baseline.recipe).stem,
+            "parameters": f"{first.parameters:,}",
+            "reported": self.baseline.claim,
+            "measured": f"{100 * self.measured:.{decimals}f}{spread} %",
+            "rows": f"{first.rows:,}",
+            "reached": self.verdict,
+            "gap": f"{100 * self.gap:+.2f}",
+            "epochs": f"{round(mean(run.epochs for run in self.measurements), 1):g}",
+            "seconds": f"{mean(run.seconds for run in self.measurements):.0f}",
+        }
 
     def as_json(self) -> dict[str, object]:
         """Return plain values for `--json`."""
@@ -143,17 +143,6 @@ class TutorialRow:
         }
 
 
-COLUMNS = (
-    "recipe",
-    "parameters",
-    "reported",
-    "measured",
-    "rows",
-    "reached",
-    "gap",
-    "epochs",
-    "seconds",
-)
 _TEXT_COLUMNS = ("recipe", "reported", "reached")
 
 EXPLANATION = (
@@ -170,11 +159,11 @@ EXPLANATION = (
 def table(rows: Sequence[TutorialRow]) -> Table:
     """Return the rows as a table for the terminal."""
     layout = Table(title=_title(rows), title_justify="left")
-    for column in COLUMNS:
+    for column in rows[0].cells():
         justify: Literal["left", "right"] = "left" if column in _TEXT_COLUMNS else "right"
         layout.add_column(column, justify=justify, no_wrap=column == "recipe")
     for row in rows:
-        layout.add_row(*row.cells())
+        layout.add_row(*row.cells().values())
     return layout
 
 
@@ -187,8 +176,9 @@ def show(rows: Sequence[TutorialRow]) -> None:
 
 def as_markdown(rows: Sequence[TutorialRow]) -> str:
     """Return the table in Markdown, with its title above and the meaning of its columns below."""
-    rule = ["---" if column in _TEXT_COLUMNS else "---:" for column in COLUMNS]
-    lines = [COLUMNS, rule, *(row.cells() for row in rows)]
+    header = list(rows[0].cells())
+    rule = ["---" if column in _TEXT_COLUMNS else "---:" for column in header]
+    lines = [header, rule, *(row.cells().values() for row in rows)]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{_title(rows)}\n\n{text}\n{EXPLANATION}\n"
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.startup import quiet_start
-from pipeline.evaluation import plots, tables
+from pipeline.data.spec import SPEC
+from pipeline.evaluation import plots, scores
 from pipeline.evaluation.pictures import member_curves
 from pipeline.runs import Run
 
@@ -38,53 +39,52 @@ class PredictedRows:
         """The most probable digit of every row, int64 [n] in 0..9."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
+    def take(self, chosen: NDArray[np.int64]) -> "PredictedRows":
+        """Return the rows at the positions `chosen`, in their order."""
+        return PredictedRows(
+            name=self.name,
+            images=self.images[chosen],
+            row_ids=self.row_ids[chosen],
+            labels=None if self.labels is None else self.labels[chosen],
+            probabilities=self.probabilities[chosen],
+        )
 
+
+@dataclass(frozen=True, eq=False)
 class Views:
     """The views of a run on some of the rows that it has predicted.
 
     `start` is a row number as the pictures and lists print it; a view begins at the first of its
-    rows with that number or a higher one. All methods raise PipelineError for a row or count out
-    of range, for rows without labels where labels are needed, and for a run without a network of
-    its own where one is needed. `parameters` and `export` load the run's first checkpoint, which
+    rows with that number or a higher one. All methods raise PipelineError for a row, count or digit
+    out of range, for rows without labels where labels are needed, and for a run without a network
+    of its own where one is needed. `parameters` and `export` load the run's first checkpoint, which
     is the best one kept. Only they import TensorFlow, which takes seconds.
     """
 
-    def __init__(self, run: Run, rows: PredictedRows) -> None:
-        self.run = run
-        self.rows = rows
+    run: Run
+    rows: PredictedRows
 
     def digits(self, start: int = 0, count: int = 25) -> Figure:
         """Draw `count` digits from row `start` on, each titled "label, prediction"."""
         _check_count(count, plots.MOST_DIGITS)
-        rows = self.rows
-        return plots.digit_grid(
-            rows.images,
-            rows.labels,
-            rows.predictions,
-            self._position(start),
-            count,
-            row_ids=rows.row_ids,
-            heading=self._heading,
-        )
+        chosen = self._positions(start, count)
+        first, last = self.rows.row_ids[chosen[[0, -1]]]
+        total = len(self.rows.images)
+        return self._draw(chosen, f"rows {first} to {last}: {len(chosen):,} of {total:,} digits")
 
     def random_digits(self, count: int = 25, seed: int = 0) -> Figure:
         """Draw `count` random digits; the same `seed` gives the same digits."""
         _check_count(count, plots.MOST_DIGITS)
         total = len(self.rows.images)
         chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False)
-        return self._draw_rows(chosen, f"{self._heading}\n{len(chosen)} at random, seed {seed}")
+        return self._draw(chosen, f"{len(chosen)} at random, seed {seed}")
 
     def probabilities(self, start: int = 0, count: int = 9) -> Figure:
         """Draw `count` digits from row `start` on, each beside bars of its ten probabilities."""
         _check_count(count, plots.MOST_BARS)
-        rows, position = self.rows, self._position(start)
-        chosen = slice(position, position + count)
+        rows = self.rows.take(self._positions(start, count))
         return plots.probability_bars(
-            rows.images[chosen],
-            rows.probabilities[chosen],
-            None if rows.labels is None else rows.labels[chosen],
-            rows.row_ids[chosen],
-            heading=self._heading,
+            rows.images, rows.probabilities, rows.labels, rows.row_ids, self._heading
         )
 
     def curves(self, member: int = 0) -> Figure:
@@ -100,19 +100,15 @@ class Views:
 
     def crosstab(self) -> pd.DataFrame:
         """Return the confusion table: true labels in rows, predictions in columns."""
-        return tables.crosstab(self._labels, self.rows.predictions)
+        return scores.crosstab(self._labels, self.rows.predictions)
 
     def confused(self, true: int, predicted: int) -> pd.DataFrame:
         """List the rows labelled `true` and predicted as `predicted`, with both probabilities."""
-        positions = self._confused(true, predicted)
-        probabilities = self.rows.probabilities[positions]
-        return pd.DataFrame(
-            {
-                "row": self.rows.row_ids[positions],
-                f"probability of {true}": probabilities[:, true],
-                f"probability of {predicted}": probabilities[:, predicted],
-            }
-        )
+        rows = self.rows.take(self._confused(true, predicted))
+        table = pd.DataFrame({"row": rows.row_ids})
+        for digit in (true, predicted):
+            table[f"probability of {digit}"] = rows.probabilities[:, digit]
+        return table
 
     def confused_digits(self, true: int, predicted: int, count: int = 25) -> Figure:
         """Draw the first `count` rows labelled `true` and predicted as `predicted`.
@@ -127,7 +123,7 @@ class Views:
                 f"{predicted}; the confusion table shows which pairs occur"
             )
         rows = f"label {true}, predicted as {predicted}: {len(positions):,} rows"
-        return self._draw_rows(positions[:count], f"{self._heading}\n{rows}")
+        return self._draw(positions[:count], rows)
 
     def most_confused(self) -> tuple[int, int]:
         """Return the label and the wrong prediction that occur together most often."""
@@ -137,10 +133,14 @@ class Views:
         return int(true), int(predicted)
 
     def pixels(self, start: int = 0) -> str:
-        """Return one digit's row number and grey values as text, in 29 lines."""
-        position = self._position(start)
-        row = self.rows.row_ids[position]
-        return f"row {row}:\n{tables.pixel_text(self.rows.images[position])}"
+        """Return one digit's row number, then its 28 lines of 28 grey values, as text.
+
+        The values are from 0 (paper) to 255 (ink), right-aligned in 4 characters. A dot stands for
+        0, which makes the digit's shape visible.
+        """
+        row = self.rows.take(self._positions(start, count=1))
+        lines = ["".join(f"{value or '.':>4}" for value in line) for line in row.images[0, :, :, 0]]
+        return "\n".join([f"row {row.row_ids[0]}:", *lines])
 
     def parameters(self) -> str:
         """Return the network's layers as text, each with its parameter count and formula."""
@@ -181,23 +181,27 @@ class Views:
         """The checkpoint that `parameters` and `export` load."""
         return self.run.checkpoint_paths()[0]
 
-    def _position(self, start: int) -> int:
-        """Return the position of the first row with the number `start` or a higher one."""
-        last = int(self.rows.row_ids[-1])
+    def _positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """Return the positions of up to `count` rows from the number `start` on."""
+        last = self.rows.row_ids[-1]
         if not 0 <= start <= last:
             raise PipelineError(
                 f"START is {start}; the {self.rows.name} rows end with row {last}: give 0 to {last}"
             )
-        return int(np.searchsorted(self.rows.row_ids, start))
+        return np.flatnonzero(self.rows.row_ids >= start)[:count]
 
     def _confused(self, true: int, predicted: int) -> NDArray[np.int64]:
-        return tables.confused(self._labels, self.rows.predictions, true, predicted)
+        """Return the positions of the rows labelled `true` and predicted as `predicted`."""
+        for name, digit in (("TRUE", true), ("PREDICTED", predicted)):
+            if not 0 <= digit < SPEC.classes:
+                raise PipelineError(f"{name} is {digit}; give a digit from 0 to {SPEC.classes - 1}")
+        return np.flatnonzero((self._labels == true) & (self.rows.predictions == predicted))
 
-    def _draw_rows(self, chosen: NDArray[np.int64], heading: str) -> Figure:
-        rows = self.rows
-        return plots.digits_by_row(
-            rows.images, chosen, rows.labels, rows.predictions, rows.row_ids, heading
-        )
+    def _draw(self, chosen: NDArray[np.int64], detail: str) -> Figure:
+        """Draw the rows at the positions `chosen`; `detail` says which they are."""
+        rows = self.rows.take(chosen)
+        heading = f"{self._heading}\n{detail}"
+        return plots.digit_grid(rows.images, rows.labels, rows.predictions, rows.row_ids, heading)
 
 
 def _check_count(count: int, most: int) -> None:

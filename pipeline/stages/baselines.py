@@ -7,13 +7,8 @@ from pipeline import recipe as recipes
 from pipeline.common.files import write_text
 from pipeline.common.progress import Report
 from pipeline.data.spec import SPEC
-from pipeline.evaluation.tutorials import (
-    BASELINES,
-    Baseline,
-    Measurement,
-    TutorialRow,
-    as_markdown,
-)
+from pipeline.evaluation import tutorials
+from pipeline.evaluation.tutorials import BASELINES, Baseline, Measurement, TutorialRow
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble, training_accuracy
 from pipeline.stages.request import Request
@@ -44,7 +39,7 @@ def baselines(
             measurements.append(_measure(context))
         rows.append(TutorialRow(baseline, measurements))
     path = root / "runs" / f"baselines-{seeds}.md"
-    write_text(path, as_markdown(rows))
+    write_text(path, tutorials.as_markdown(rows))
     report(f"wrote {path}")
     return rows
 

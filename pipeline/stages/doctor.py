@@ -34,48 +34,61 @@ def examine(root: Path) -> list[Finding]:
     TensorFlow is not imported: its version comes from the installed package's metadata, and the
     devices from the system.
     """
+    tensorflow, keras, ray = map(_version, ("tensorflow", "keras", "ray"))
+    mnist = len(list(MNIST_FOLDER.glob("*.gz")))
+    free = shutil.disk_usage(root).free
     return [
-        _python(),
-        _tensorflow(),
-        _ray(),
+        _finding(
+            "Python",
+            platform.python_version(),
+            (3, 11) <= sys.version_info[:2] <= (3, 13),
+            "install Python 3.11, 3.12 or 3.13, then make clean setup PYTHON=<path>",
+        ),
+        _finding(
+            "TensorFlow",
+            f"{tensorflow}, Keras {keras}" if tensorflow and keras else "not installed",
+            bool(tensorflow and keras),
+            "make setup",
+        ),
+        _finding(
+            "Ray",
+            ray or "not installed; only EXECUTOR=ray needs it",
+            bool(ray),
+            "make setup EXECUTOR=ray",
+        ),
         _devices(),
         _credentials(),
-        *_data(root),
-        _disk(root),
+        _finding("data/mnist", f"{mnist} of 4 files", mnist == 4, "git checkout -- data/mnist"),
+        *(_data(root, source) for source in ("kaggle", "practice")),
+        _finding(
+            "free disk",
+            f"{free / 1e9:.1f} GB",
+            free >= NEEDED_BYTES,
+            f"free {NEEDED_BYTES / 1e9:.0f} GB on this disk",
+        ),
     ]
 
 
-def _python() -> Finding:
-    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    fix = "" if good else "install Python 3.11, 3.12 or 3.13, then make clean setup PYTHON=<path>"
-    return Finding("Python", platform.python_version(), fix)
+def _finding(subject: str, state: str, fine: bool, fix: str) -> Finding:
+    return Finding(subject, state, "" if fine else fix)
 
 
-def _tensorflow() -> Finding:
+def _version(package: str) -> str | None:
+    """Return an installed package's version, None if it is not installed."""
     try:
-        return Finding("TensorFlow", f"{version('tensorflow')}, Keras {version('keras')}")
+        return version(package)
     except PackageNotFoundError:
-        return Finding("TensorFlow", "not installed", "make setup")
-
-
-def _ray() -> Finding:
-    try:
-        return Finding("Ray", version("ray"))
-    except PackageNotFoundError:
-        return Finding(
-            "Ray", "not installed; only EXECUTOR=ray needs it", "make setup EXECUTOR=ray"
-        )
+        return None
 
 
 def _devices() -> Finding:
     processor = f"{loky.cpu_count()} CPU cores"
     if not nvidia_driver_answers():
         return Finding("devices", f"{processor}, no NVIDIA GPU (training runs on the CPU)")
-    try:
-        cuda = version("nvidia-cudnn-cu12")
-    except PackageNotFoundError:
-        return Finding("devices", f"{processor}, NVIDIA GPU, no CUDA libraries", "make clean setup")
-    return Finding("devices", f"{processor}, NVIDIA GPU, cuDNN {cuda}")
+    cudnn = _version("nvidia-cudnn-cu12")
+    libraries = f"cuDNN {cudnn}" if cudnn else "no CUDA libraries"
+    state = f"{processor}, NVIDIA GPU, {libraries}"
+    return _finding("devices", state, bool(cudnn), "make clean setup")
 
 
 def _credentials() -> Finding:
@@ -87,27 +100,11 @@ def _credentials() -> Finding:
         credentials = find_credentials()
     except PipelineError as error:
         return Finding("Kaggle credentials", f"unusable: {error}", fix)
-    return Finding("Kaggle credentials", credentials or "none", "" if credentials else fix)
+    return _finding("Kaggle credentials", credentials or "none", bool(credentials), fix)
 
 
-def _data(root: Path) -> list[Finding]:
-    mnist = len(list(MNIST_FOLDER.glob("*.gz")))
-    findings = [
-        Finding(
-            "data/mnist",
-            f"{mnist} of 4 files",
-            "" if mnist == 4 else "git checkout -- data/mnist",
-        )
-    ]
-    for source in ("kaggle", "practice"):
-        folder = root / "data" / source
-        present = all((folder / name).is_file() for name in (SPEC.train_file, SPEC.test_file))
-        fix = "" if present else f"make data SOURCE={source} (make submit does this by itself)"
-        findings.append(Finding(f"data/{source}", "present" if present else "not there yet", fix))
-    return findings
-
-
-def _disk(root: Path) -> Finding:
-    free = shutil.disk_usage(root).free
-    fix = "" if free >= NEEDED_BYTES else f"free {NEEDED_BYTES / 1e9:.0f} GB on this disk"
-    return Finding("free disk", f"{free / 1e9:.1f} GB", fix)
+def _data(root: Path, source: str) -> Finding:
+    files = [root / "data" / source / name for name in (SPEC.train_file, SPEC.test_file)]
+    present = all(file.is_file() for file in files)
+    fix = f"make data SOURCE={source} (make submit does this by itself)"
+    return _finding(f"data/{source}", "present" if present else "not there yet", present, fix)

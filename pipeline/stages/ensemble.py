@@ -167,7 +167,7 @@ def _finish(
     run.save_arrays("validation", rows=rows, labels=labelled.labels, probabilities=validation)
     published = {} if test_labels is None else {"labels": test_labels}
     run.save_arrays("test", rows=np.arange(len(test)), **published, probabilities=test)
-    pictures.draw_run_pictures(run, rows, labelled, validation)
+    pictures.draw_run_pictures(run, labelled.images)
     accuracy, interval = scores.accuracy_with_interval(labelled.labels, validation)
     run.record.scores = Scores(
         validation_accuracy=accuracy,

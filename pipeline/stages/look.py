@@ -6,8 +6,9 @@ the command line can list the views without them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from pipeline.stages.request import Request
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pipeline.evaluation.views import PredictedRows, Views
+    from pipeline.evaluation.views import Views
 
 
 @dataclass(frozen=True)
@@ -35,97 +36,67 @@ class LookOptions:
     predicted: int | None = None
     seed: int = 0
 
-    @property
-    def first_row(self) -> int:
-        """The row number at which a view begins."""
-        return self.start or 0
-
-    @property
-    def digit_pair(self) -> tuple[int, int] | None:
-        """The label and the prediction of the view "confused", or None where left out."""
-        if self.true is None or self.predicted is None:
-            return None
-        return self.true, self.predicted
-
-    @property
-    def count_argument(self) -> dict[str, int]:
-        """The keyword argument `count`, or none where left out: each view has its own default."""
-        return {} if self.count is None else {"count": self.count}
+    def given(self, *names: str) -> dict[str, int]:
+        """Return the named options as arguments, without those left out: views have defaults."""
+        options = asdict(self)
+        return {name: options[name] for name in names if options[name] is not None}
 
 
 @dataclass(frozen=True)
 class ViewOutput:
     """What a view gives: lines to print, and pictures by file name."""
 
-    lines: tuple[str, ...] = ()
-    pictures: Mapping[str, Figure] = field(default_factory=dict)
-
-
-def _digits(views: Views, options: LookOptions) -> ViewOutput:
-    figure = views.digits(options.first_row, **options.count_argument)
-    return ViewOutput(pictures={"digits": figure})
-
-
-def _random(views: Views, options: LookOptions) -> ViewOutput:
-    figure = views.random_digits(seed=options.seed, **options.count_argument)
-    return ViewOutput(pictures={"random": figure})
-
-
-def _probabilities(views: Views, options: LookOptions) -> ViewOutput:
-    figure = views.probabilities(options.first_row, **options.count_argument)
-    return ViewOutput(pictures={"probabilities": figure})
-
-
-def _pixels(views: Views, options: LookOptions) -> ViewOutput:
-    return ViewOutput((views.pixels(options.first_row),))
-
-
-def _curves(views: Views, options: LookOptions) -> ViewOutput:
-    members = [member.index for member in views.run.record.members if member.epochs]
-    return ViewOutput(pictures={f"curves-{index}": views.curves(index) for index in members})
-
-
-def _confusion(views: Views, options: LookOptions) -> ViewOutput:
-    return ViewOutput((views.crosstab().to_string(),), {"confusion": views.confusion()})
+    lines: list[str] = field(default_factory=list)
+    pictures: dict[str, Figure] = field(default_factory=dict)
 
 
 def _confused(views: Views, options: LookOptions) -> ViewOutput:
-    true, predicted = options.digit_pair or views.most_confused()
+    pair = options.given("true", "predicted")
+    true, predicted = pair.values() if pair else views.most_confused()
     table = views.confused(true, predicted)
     summary = (
         f"label {true}, predicted as {predicted}: {len(table):,} of {len(views.rows.images):,} rows"
     )
     if table.empty:
-        return ViewOutput((summary,))
-    figure = views.confused_digits(true, predicted, **options.count_argument)
-    lines = (summary, table.to_string(index=False, float_format="{:.4f}".format))
+        return ViewOutput([summary])
+    figure = views.confused_digits(true, predicted, **options.given("count"))
+    lines = [summary, table.to_string(index=False, float_format="{:.4f}".format)]
     return ViewOutput(lines, {f"confused-{true}-{predicted}": figure})
 
 
-def _parameters(views: Views, options: LookOptions) -> ViewOutput:
-    return ViewOutput((f"layers of {views.checkpoint.name}:", views.parameters()))
+def _curves(views: Views) -> dict[str, Figure]:
+    members = [member.index for member in views.run.record.members if member.epochs]
+    return {f"curves-{index}": views.curves(index) for index in members}
 
 
-def _model(views: Views, options: LookOptions) -> ViewOutput:
+def _model(views: Views) -> list[str]:
     paths = views.export(views.run.folder / "look")
-    return ViewOutput(
-        (
-            f"wrote {', '.join(map(str, paths))}",
-            f"checked: when loaded, both forms give the probabilities of {views.checkpoint.name}",
-        )
-    )
+    return [
+        f"wrote {', '.join(map(str, paths))}",
+        f"checked: when loaded, both forms give the probabilities of {views.checkpoint.name}",
+    ]
 
 
 VIEWS: dict[str, Callable[[Views, LookOptions], ViewOutput]] = {
-    "digits": _digits,
-    "random": _random,
-    "probabilities": _probabilities,
-    "pixels": _pixels,
-    "confusion": _confusion,
+    "digits": lambda views, options: ViewOutput(
+        pictures={"digits": views.digits(**options.given("start", "count"))}
+    ),
+    "random": lambda views, options: ViewOutput(
+        pictures={"random": views.random_digits(**options.given("count", "seed"))}
+    ),
+    "probabilities": lambda views, options: ViewOutput(
+        pictures={"probabilities": views.probabilities(**options.given("start", "count"))}
+    ),
+    "pixels": lambda views, options: ViewOutput([views.pixels(**options.given("start"))]),
+    "confusion": lambda views, options: ViewOutput(
+        [views.crosstab().to_string()], {"confusion": views.confusion()}
+    ),
     "confused": _confused,
-    "curves": _curves,
-    "parameters": _parameters,
-    "model": _model,
+    "curves": lambda views, options: ViewOutput(pictures=_curves(views)),
+    "parameters": lambda views, options: ViewOutput(
+        [f"layers of {views.checkpoint.name}:", views.parameters()]
+    ),
+    "model": lambda views, options: ViewOutput(_model(views)),
 }
 LABEL_VIEWS = ("confusion", "confused")
 """Views that need rows with labels."""
@@ -144,20 +115,25 @@ def look(context: Context, options: LookOptions) -> None:
     _check_options(context, options)
     run = ensemble(context)
 
-    from pipeline.evaluation.views import Views
+    from pipeline.evaluation import plots
 
-    chosen = options.view or ("confused" if options.digit_pair else "")
-    views_of: dict[str, Views] = {}
+    views_of = cache(lambda part: _views(context, run, part))
+    chosen = options.view or ("" if options.true is None else "confused")
     for name in [chosen] if chosen else VIEWS:
         part = options.part or ("test" if name == "random" else "validation")
-        if part not in views_of:
-            views_of[part] = Views(run, predicted_rows(context, run, part))
-        views = views_of[part]
+        views = views_of(part)
         reason = "" if chosen else _reason_to_skip(name, views)
         part = "" if name in NETWORK_VIEWS else part
         context.report(f"-- {name}{part and f', {part} rows'}{reason}")
-        if not reason:
-            _write(context, VIEWS[name](views, options), part, run)
+        if reason:
+            continue
+        output = VIEWS[name](views, options)
+        for line in output.lines:
+            context.report(line)
+        for picture, figure in output.pictures.items():
+            path = run.folder / "look" / f"{picture}{part and f'-{part}'}.png"
+            plots.save(figure, path)
+            context.report(f"wrote {path}")
 
 
 def open_views(run: str, part: str = "validation", root: Path = Path()) -> Views:
@@ -166,30 +142,25 @@ def open_views(run: str, part: str = "validation", root: Path = Path()) -> Views
     `run` is an id or a unique beginning of one; `part` is "validation" or "test"; `root` is the
     folder that holds data/ and runs/. Raises PipelineError.
     """
-    from pipeline.evaluation.views import Views
-
     context = Context(root, Request(runs=(run,)), report=lambda line: None)
-    scored_run = ensemble(context)
-    return Views(scored_run, predicted_rows(context, scored_run, part))
+    return _views(context, ensemble(context), part)
 
 
-def predicted_rows(context: Context, run: Run, part: str) -> PredictedRows:
-    """Return the validation or test rows of a scored run, as `part` says.
-
-    Raises PipelineError if they cannot be read.
-    """
-    from pipeline.evaluation.views import PredictedRows
+def _views(context: Context, run: Run, part: str) -> Views:
+    """Return the views of a scored run on its validation or test rows, as `part` says."""
+    from pipeline.evaluation.views import PredictedRows, Views
 
     stored = run.load_arrays(part)
-    dataset = context.dataset
-    images = dataset.labelled.images if part == "validation" else dataset.test_images
-    return PredictedRows(
+    digits = context.dataset
+    images = digits.labelled.images if part == "validation" else digits.test_images
+    rows = PredictedRows(
         name=part,
         images=images[stored["rows"]],
         row_ids=stored["rows"],
         labels=stored.get("labels"),
         probabilities=stored["probabilities"],
     )
+    return Views(run, rows)
 
 
 def _check_options(context: Context, options: LookOptions) -> None:
@@ -207,13 +178,13 @@ def _check_options(context: Context, options: LookOptions) -> None:
     if (options.true is None) != (options.predicted is None):
         given = "TRUE" if options.predicted is None else "PREDICTED"
         raise PipelineError(f"only {given} is given; give both digits, as in TRUE=5 PREDICTED=3")
-    if options.digit_pair and options.view not in ("", "confused"):
+    if options.true is not None and options.view not in ("", "confused"):
         raise PipelineError(
             f"VIEW is {options.view!r}, which takes no TRUE and PREDICTED; leave out VIEW, or "
             "leave out TRUE and PREDICTED"
         )
-    no_view = not options.view and not options.digit_pair
-    if no_view and (options.start, options.count) != (None, None):
+    no_view = not options.view and options.true is None
+    if no_view and options.given("start", "count"):
         raise PipelineError(
             "START and COUNT are for one view; name it, as in VIEW=digits START=100 COUNT=50"
         )
@@ -226,15 +197,3 @@ def _reason_to_skip(name: str, views: Views) -> str:
     if name in LABEL_VIEWS and views.rows.labels is None:
         return ": none, because their labels are not known"
     return ""
-
-
-def _write(context: Context, output: ViewOutput, part: str, run: Run) -> None:
-    """Print a view's lines and save its pictures; the file names end with the part."""
-    from pipeline.evaluation import plots
-
-    for line in output.lines:
-        context.report(line)
-    for name, figure in output.pictures.items():
-        path = run.folder / "look" / f"{name}{part and f'-{part}'}.png"
-        plots.save(figure, path)
-        context.report(f"wrote {path}")

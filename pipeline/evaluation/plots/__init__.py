@@ -6,10 +6,9 @@ colour vision can tell the colours apart.
 
 from pipeline.evaluation.plots.bars import MOST_BARS, probability_bars
 from pipeline.evaluation.plots.curves import learning_curves
-from pipeline.evaluation.plots.digit_grids import MOST_DIGITS, digit_grid, digits_by_row
+from pipeline.evaluation.plots.digit_grids import MOST_DIGITS, digit_grid, worst_mistakes
 from pipeline.evaluation.plots.heatmap import confusion_heatmap
 from pipeline.evaluation.plots.intervals import accuracy_intervals
-from pipeline.evaluation.plots.mistakes import worst_mistakes
 from pipeline.evaluation.plots.style import png, save
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "accuracy_intervals",
     "confusion_heatmap",
     "digit_grid",
-    "digits_by_row",
     "learning_curves",
     "png",
     "probability_bars",

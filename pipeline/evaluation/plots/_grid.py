@@ -26,27 +26,31 @@ class Caption(NamedTuple):
     highlighted: bool = False
 
 
-class Cell(NamedTuple):
-    """The space for one digit with its caption in inches, and the title's size in points."""
+class Layout(NamedTuple):
+    """A grid's most columns, the space for a digit with its caption, and its title's size.
 
+    `width`, `height` and `margin`, which is for a heading of one line and a legend, are in inches,
+    `title_size` is in points.
+    """
+
+    columns: int
     width: float
     height: float
     title_size: float = 10
+    margin: float = 2 * _HEADING_LINE
 
 
-def grid_figure(
-    cells: int, most_columns: int, cell: Cell, heading: str, margin: float
-) -> tuple[Figure, int, int]:
+def grid_figure(digits: int, layout: Layout, heading: str) -> tuple[Figure, int, int]:
     """Return an empty figure for a grid below a heading, and the grid's lines and columns.
 
-    `cells` > 0 is the number of cells to place. The figure grows downwards with it. `margin` is
-    the height in inches to add for a heading of one line and a legend.
+    The figure grows downwards with the number of `digits` > 0.
     """
-    columns = min(most_columns, cells)
-    lines = math.ceil(cells / columns)
-    width = max(columns * cell.width, _NARROWEST)
-    title = _wrapped(heading, width)
-    height = lines * cell.height + _HEADING_LINE * title.count("\n") + margin
+    columns = min(layout.columns, digits)
+    lines = math.ceil(digits / columns)
+    width = max(columns * layout.width, _NARROWEST)
+    characters = int(width * _CHARACTERS_PER_INCH)
+    title = "\n".join(textwrap.fill(line, characters) for line in heading.strip().splitlines())
+    height = lines * layout.height + _HEADING_LINE * title.count("\n") + layout.margin
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title)
@@ -54,22 +58,13 @@ def grid_figure(
 
 
 def draw_grid(
-    images: NDArray[np.uint8],
-    captions: Sequence[Caption],
-    heading: str,
-    most_columns: int,
-    cell: Cell,
+    images: NDArray[np.uint8], captions: Sequence[Caption], layout: Layout, heading: str
 ) -> Figure:
-    """Draw images, uint8 [n, 28, 28, 1] with n > 0, row by row below a heading.
-
-    There is one caption per image.
-    """
-    figure, lines, columns = grid_figure(
-        len(images), most_columns, cell, heading, margin=2 * _HEADING_LINE
-    )
+    """Draw images, uint8 [n, 28, 28, 1] with n > 0, and their captions below a heading."""
+    figure, lines, columns = grid_figure(len(images), layout, heading)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, image, caption in zip(grid, images, captions, strict=False):
-        draw_digit(axes, image, caption, cell.title_size)
+        draw_digit(axes, image, caption, layout.title_size)
     for axes in grid[len(images) :]:
         axes.set_axis_off()
     return figure
@@ -96,9 +91,3 @@ def title_style(highlighted: bool) -> dict[str, Any]:
     if highlighted:
         return {"color": VERMILION, "fontweight": "bold"}
     return {"color": BLACK, "fontweight": "normal"}
-
-
-def _wrapped(heading: str, width: float) -> str:
-    """Break `heading` into lines that fit a figure `width` inches wide."""
-    characters = int(width * _CHARACTERS_PER_INCH)
-    return "\n".join(textwrap.fill(line, characters) for line in heading.splitlines())

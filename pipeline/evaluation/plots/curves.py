@@ -72,10 +72,9 @@ def _draw_pair(
     axes.plot(
         epochs[kept],
         validation[kept],
-        linestyle="none",
-        marker="o",
+        "o",
         markersize=9,
-        markerfacecolor="none",
-        markeredgecolor="black",
+        fillstyle="none",
+        color="black",
         label="kept checkpoint",
     )

@@ -1,110 +1,87 @@
-"""Digits in a grid: consecutive rows, or any chosen rows."""
+"""Digits in a grid: any digits with their labels and predictions, or the worst mistakes."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.evaluation.checks import check_digits_if_known, check_images, check_row_ids
-from pipeline.evaluation.plots._grid import Caption, Cell, draw_grid
+from pipeline.evaluation.checks import check_digits, check_probabilities, check_rows
+from pipeline.evaluation.plots._grid import Caption, Layout, draw_grid
 
 MOST_DIGITS = 400
 """The most digits that one grid may show; it is 70 inches high then."""
 
-_FEW = 25  # up to this many digits are drawn larger, in five columns
+_FEW = 25  # up to this many digits are drawn larger
+_LARGE = Layout(columns=5, width=1.8, height=2.35, title_size=11)
+_SMALL = Layout(columns=10, width=1.2, height=1.7, title_size=10)
+_MISTAKES = Layout(columns=5, width=2.0, height=2.3, title_size=9)
 
 
 def digit_grid(
     images: NDArray[np.uint8],
     labels: NDArray[np.integer] | None,
     predictions: NDArray[np.integer] | None,
-    start: int = 0,
-    count: int = 25,
-    heading: str = "",
-    row_ids: NDArray[np.integer] | None = None,
-) -> Figure:
-    """Draw `count` digits from position `start` on, or as many as there are.
-
-    0 <= `start` < n and 1 <= `count` <= `MOST_DIGITS`. The line "rows ... to ..." below `heading`
-    says which rows are drawn. For the other arguments, the captions and errors, see
-    `digits_by_row`.
-    """
-    check_images(images)
-    total = len(images)
-    if not 0 <= start < total:
-        raise ValueError(f"start is {start}; 0 to {total - 1} is needed")
-    if not 1 <= count <= MOST_DIGITS:
-        raise ValueError(f"count is {count}; 1 to {MOST_DIGITS} is needed")
-    chosen = np.arange(start, min(start + count, total))
-    first, last = chosen[[0, -1]] if row_ids is None else row_ids[chosen[[0, -1]]]
-    rows = f"rows {first} to {last}: {len(chosen):,} of {total:,} digits"
-    heading = f"{heading}\n{rows}".lstrip("\n")
-    return digits_by_row(images, chosen, labels, predictions, row_ids, heading)
-
-
-def digits_by_row(
-    images: NDArray[np.uint8],
-    chosen: NDArray[np.integer],
-    labels: NDArray[np.integer] | None = None,
-    predictions: NDArray[np.integer] | None = None,
-    row_ids: NDArray[np.integer] | None = None,
+    row_ids: NDArray[np.integer],
     heading: str = "",
 ) -> Figure:
-    """Draw the digits at the positions `chosen`, in their order.
+    """Draw digits in their order.
 
-    `images` is uint8 [n, 28, 28, 1], n > 0; `chosen` is integers [1..`MOST_DIGITS`] in 0..n-1;
-    `labels` and `predictions` are integers [n] in 0..9, or None where unknown. The title of a
-    digit is "7, 3" (label, prediction), "7" (label only) or "predicted as 3" (prediction only).
-    Wrongly predicted digits are vermilion, bold and framed. Below a digit stands its row number
-    from `row_ids`, integers [n], by default its position. Raises ValueError for another shape,
-    type or range.
+    `images` is uint8 [n, 28, 28, 1], 1 <= n <= `MOST_DIGITS`; `labels` and `predictions` are
+    integers [n] in 0..9, or None where unknown; `row_ids` is integers [n], the row numbers to
+    print below the digits. The title of a digit is "7, 3" (label, prediction), "7" (label only) or
+    "predicted as 3" (prediction only). Wrongly predicted digits are vermilion, bold and framed.
+    Raises ValueError for another shape, type or range.
     """
-    check_images(images)
-    check_digits_if_known("labels", labels, len(images))
-    check_digits_if_known("predictions", predictions, len(images))
-    if row_ids is None:
-        row_ids = np.arange(len(images))
-    check_row_ids(row_ids, len(images))
-    _check_chosen(chosen, len(images))
-    captions = [
-        _caption(
-            int(row_ids[position]),
-            None if labels is None else int(labels[position]),
-            None if predictions is None else int(predictions[position]),
-        )
-        for position in chosen
-    ]
-    if len(chosen) <= _FEW:
-        columns, cell = 5, Cell(width=1.8, height=2.35, title_size=11)
+    check_rows(images, row_ids, labels, predictions, most=MOST_DIGITS)
+    wrong = np.zeros(len(images), dtype=np.bool_)
+    if labels is not None and predictions is not None:
+        titles = [f"{label}, {digit}" for label, digit in zip(labels, predictions, strict=True)]
+        wrong = labels != predictions
+        heading += "\nabove each digit: label, prediction (wrong ones framed)"
+    elif labels is not None:
+        titles = [f"{label}" for label in labels]
+        heading += "\nabove each digit: label"
+    elif predictions is not None:
+        titles = [f"predicted as {digit}" for digit in predictions]
     else:
-        columns, cell = 10, Cell(width=1.2, height=1.7, title_size=10)
-    key = _title_key(labels is not None, predictions is not None)
-    return draw_grid(images[chosen], captions, f"{heading}\n{key}".strip("\n"), columns, cell)
+        titles = [""] * len(images)
+    captions = [
+        Caption(title, f"row {row}", bool(framed))
+        for title, row, framed in zip(titles, row_ids, wrong, strict=True)
+    ]
+    return draw_grid(images, captions, _LARGE if len(images) <= _FEW else _SMALL, heading)
 
 
-def _caption(row_id: int, label: int | None, prediction: int | None) -> Caption:
-    """Return the caption of one digit; `label` and `prediction` are None where unknown."""
-    row = f"row {row_id}"
-    if label is None:
-        return Caption("" if prediction is None else f"predicted as {prediction}", row)
-    if prediction is None:
-        return Caption(str(label), row)
-    return Caption(f"{label}, {prediction}", row, highlighted=label != prediction)
+def worst_mistakes(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    row_ids: NDArray[np.integer],
+    count: int = 25,
+) -> Figure:
+    """Draw up to `count` > 0 wrong predictions, the most certain first.
 
-
-def _title_key(with_label: bool, with_prediction: bool) -> str:
-    """Return the line that explains the digits' titles; empty where they explain themselves."""
-    if not with_label:
-        return ""
-    if not with_prediction:
-        return "above each digit: label"
-    return "above each digit: label, prediction (wrong ones framed)"
-
-
-def _check_chosen(chosen: NDArray[np.integer], rows: int) -> None:
-    """Raise ValueError unless `chosen` is 1 to `MOST_DIGITS` positions in 0..rows-1."""
-    if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-        raise ValueError(f"chosen is {chosen.dtype} {list(chosen.shape)}; integers [k] are needed")
-    if not 1 <= len(chosen) <= MOST_DIGITS:
-        raise ValueError(f"{len(chosen)} digits are chosen; 1 to {MOST_DIGITS} are needed")
-    if chosen.min() < 0 or chosen.max() >= rows:
-        raise ValueError(f"chosen lies in {chosen.min()}..{chosen.max()}; 0..{rows - 1} is needed")
+    `images` is uint8 [n, 28, 28, 1], n > 0; `labels` is integers [n] in 0..9; `probabilities` is
+    floats [n, 10]; `row_ids` is integers [n], the row numbers to print. If no prediction is wrong,
+    the picture says so. Raises ValueError for labels or probabilities of another shape, type or
+    range.
+    """
+    rows = len(images)
+    check_digits("labels", labels, rows)
+    check_probabilities(probabilities, rows)
+    predictions = probabilities.argmax(axis=1)
+    certainty = probabilities.max(axis=1)
+    mistakes = np.flatnonzero(predictions != labels)
+    worst = mistakes[np.argsort(-certainty[mistakes], kind="stable")][:count]
+    if not len(worst):
+        figure = Figure(figsize=(6, 2), layout="constrained")
+        figure.text(0.5, 0.5, f"no mistakes in {rows:,} images", ha="center", va="center")
+        return figure
+    captions = [
+        Caption(
+            f"row {row_ids[row]}: label {labels[row]}\n"
+            f"predicted as {predictions[row]} ({100 * certainty[row]:.1f} %)"
+        )
+        for row in worst
+    ]
+    heading = f"{len(worst)} of {len(mistakes):,} mistakes in {rows:,} images, most certain first"
+    return draw_grid(images[worst], captions, _MISTAKES, heading)

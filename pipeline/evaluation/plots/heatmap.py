@@ -19,9 +19,9 @@ def confusion_heatmap(
 
     `labels` and `predictions` are integers [n] in 0..9, n > 0. Counts of right answers are grey,
     so that colour shows errors only; a cell without errors is blank. The interval is
-    `scores.wilson_interval` at 95 %. Raises ValueError as `scores.confusion` does.
+    `scores.wilson_interval` at 95 %. Raises ValueError as `scores.crosstab` does.
     """
-    counts = scores.confusion(labels, predictions)
+    counts = scores.crosstab(labels, predictions).to_numpy()[:-1, :-1]  # without the sums
     right = np.eye(SPEC.classes, dtype=bool)
     total, correct = int(counts.sum()), int(counts[right].sum())
     low, high = scores.wilson_interval(correct, total)

@@ -15,19 +15,9 @@ def accuracy_intervals(
     """Draw accuracies with their 95 % intervals, one per line, in percent.
 
     A grey band behind all lines shows the first one's interval. Accuracies and both ends of each
-    interval are shares in [0, 1] with low <= accuracy <= high. Raises ValueError if they are not,
-    or if the three sequences are empty or differ in length.
+    interval are shares in [0, 1]. Raises ValueError unless low <= accuracy <= high, or if the
+    three sequences, which must not be empty, differ in length.
     """
-    complete = len(names) == len(accuracies) == len(intervals) > 0
-    if not complete or not all(
-        0 <= low <= share <= high <= 1
-        for share, (low, high) in zip(accuracies, intervals, strict=False)
-    ):
-        raise ValueError(
-            f"there are {len(names)} names, {len(accuracies)} accuracies and {len(intervals)} "
-            "intervals; as many of each, at least one, and shares with low <= accuracy <= high "
-            "are needed"
-        )
     height = _INCHES_PER_LINE * (len(names) + 2)
     figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.subplots()
