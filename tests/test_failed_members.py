@@ -12,7 +12,7 @@ import pytest
 from pipeline import recipe
 from pipeline.common.errors import DivergedError, PipelineError
 from pipeline.common.progress import Report, ignore
-from pipeline.executors import worker
+from pipeline.executors import serial
 from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run, describe
 from pipeline.stages.context import Context
@@ -50,7 +50,7 @@ def fail_second_member(patch: pytest.MonkeyPatch, error: Exception, times: int) 
 
         original(settings, member, *rows, on_event=fail, **others)
 
-    patch.setattr(worker, "train_member", fail_sometimes)
+    patch.setattr(serial, "train_member", fail_sometimes)
     return begun
 
 

@@ -86,9 +86,9 @@ DECIDING = {
     "the split": ("data/split.py", r"fraction=1 / folds", "fraction=2 / folds"),
     "a constant of prediction": ("prediction/ensemble.py", r"^DOUBT = 0\.25", "DOUBT = 0.3"),
     "which rows a member trains on": (
-        "executors/worker.py",
-        r"select\(labelled, task\.split\.train_rows\)",
-        "select(labelled, task.split.validation_rows)",
+        "executors/tasks.py",
+        r"select\(labelled, split\.train_rows\)",
+        "select(labelled, split.validation_rows)",
     ),
 }
 

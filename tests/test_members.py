@@ -20,7 +20,7 @@ from pipeline.common.progress import ignore
 from pipeline.data.digits import Digits
 from pipeline.data.split import fingerprint, hold_out, k_folds
 from pipeline.evaluation import scores
-from pipeline.executors import worker
+from pipeline.executors import serial
 from pipeline.executors.recorder import Recorder
 from pipeline.recipe import Recipe
 from pipeline.runs import Member, Run, RunStore
@@ -65,7 +65,7 @@ def run_and_images(
         original(settings, member, rows, validation, **others)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "train_member", note_images)
+        patch.setattr(serial, "train_member", note_images)
         return ensemble(context(tmp_path_factory.mktemp("folds"), small_digits)), trained_on
 
 

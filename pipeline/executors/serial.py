@@ -3,8 +3,8 @@
 from collections import deque
 
 from pipeline.executors.tasks import Work
-from pipeline.executors.worker import run_task
-from pipeline.training.events import Event, Failed
+from pipeline.training.events import Event, Failed, failures_as_events
+from pipeline.training.loop import train_member
 
 
 def train_all(work: Work) -> None:
@@ -17,4 +17,14 @@ def train_all(work: Work) -> None:
             waiting.append(task)
 
     while waiting:
-        run_task(waiting.popleft(), work.labelled, work.scratch, on_event, work.hardware)
+        task = waiting.popleft()
+        with failures_as_events(task.member.index, on_event):
+            train_member(
+                task.recipe,
+                task.member,
+                *task.rows(work.labelled),
+                hardware=work.hardware,
+                scratch=work.scratch,
+                on_event=on_event,
+                resume=task.resume,
+            )

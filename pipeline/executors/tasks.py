@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.data.digits import Digits
+from pipeline.data.digits import Digits, select
 from pipeline.data.split import Split
 from pipeline.executors.plan import Arrangement
 from pipeline.recipe import Recipe
@@ -32,6 +32,11 @@ class Task:
     threads: int | None
     resume: bytes | None = None
     network_source: str | None = None
+
+    def rows(self, labelled: Digits) -> tuple[Digits, Digits]:
+        """Return the member's training rows and validation rows."""
+        split = self.split
+        return select(labelled, split.train_rows), select(labelled, split.validation_rows)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[1]
 ENTRY_POINTS = (
     "pipeline.data.dataset",
     "pipeline.data.split",
+    "pipeline.executors.serial",
     "pipeline.executors.worker",
     "pipeline.networks.registry",
     "pipeline.prediction.ensemble",

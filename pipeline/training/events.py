@@ -5,8 +5,10 @@ run's `Recorder` writes it down, and `RunProgress` shows it. Between the first t
 carries the event from the process that trains to the one that holds the run.
 """
 
+import errno
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.common.errors import DivergedError, PipelineError
@@ -75,6 +77,12 @@ class Failed(Event):
 OnEvent = Callable[[Event], None]
 """Takes a member's events in their order."""
 
+NOT_THE_MEMBERS_FAULT = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
+    errno.EPIPE,
+)
+"""Errors of the disk, or of the reader of the output. Another member would fail in the same way."""
+
 
 def failure(index: int, error: BaseException) -> Failed:
     """Return the event for a member that failed with `error`."""
@@ -82,3 +90,17 @@ def failure(index: int, error: BaseException) -> Failed:
         return Failed(index, str(error), diverged=isinstance(error, DivergedError))
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     return Failed(index, reason, trace="".join(traceback.format_exception(error)))
+
+
+@contextmanager
+def failures_as_events(index: int, on_event: OnEvent) -> Iterator[None]:
+    """Turn what the block raises into a Failed event of the member of this index.
+
+    Lets through an OSError of `NOT_THE_MEMBERS_FAULT`, and what is no Exception, such as Ctrl-C.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NOT_THE_MEMBERS_FAULT:
+            raise
+        on_event(failure(index, error))
