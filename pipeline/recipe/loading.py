@@ -184,14 +184,15 @@ def _validate(values: Tables, name: str, origin: str) -> Recipe:
 def _explain(error: ValidationError) -> str:
     """Return pydantic's first complaint in the pipeline's own form."""
     first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:  # settings that do not fit together
-        return f"{first['msg']}; change it in the file or with SET"
+        return f"{message}; change it in the file or with SET"
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         suggestion = closest(key)
         hint = f" (did you mean {suggestion}?)" if suggestion else ""
         return f"unknown key {key}{hint}; allowed here: {', '.join(allowed_beside(key))}"
-    allowed = first["msg"].removeprefix("Input should be ")
+    allowed = message.removeprefix("Input should be ")
     if first["type"] == "model_type":
         allowed = f"a table of settings: {', '.join(allowed_beside(f'{key}.'))}"
     return f"{key} is {first['input']!r}; it must be {allowed}; change it in the file or with SET"
