@@ -80,9 +80,7 @@ class TrainingSettings(Section):
     optimizer: Literal["adam", "adamw", "sgd"] = Field(
         "adam", description="Adam, AdamW, or SGD without momentum, of keras.optimizers"
     )
-    learning_rate: float = Field(
-        1e-3, gt=0, description="the initial rate; with schedule.kind cosine the highest one"
-    )
+    learning_rate: float = Field(1e-3, gt=0, description="initial; with cosine, the highest rate")
     weight_decay: float = Field(0.0, ge=0, description="adamw only: share per step, times the rate")
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
         "categorical_crossentropy", description="between probabilities and the one-hot label"
@@ -113,9 +111,7 @@ class ReduceOnPlateauSettings(Section):
     """keras.callbacks.ReduceLROnPlateau on validation accuracy."""
 
     enabled: bool = Field(True, description="false: the callback is not used")
-    patience: NonNegativeInt = Field(
-        3, description="epochs without a better accuracy, then it acts"
-    )
+    patience: NonNegativeInt = Field(3, description="epochs without better accuracy, then it acts")
     factor: float = Field(0.5, gt=0, lt=1, description="the rate is multiplied by this number")
     min_learning_rate: float = Field(1e-5, ge=0, description="the rate never falls below this")
 
