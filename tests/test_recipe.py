@@ -99,11 +99,13 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         (
             "schedule.kind=cosine",
             "SET='schedule.kind=cosine': schedule.kind is 'cosine', with which "
-            "reduce_on_plateau.enabled must be false; change it in the file or with SET",
+            "reduce_on_plateau.enabled and early_stopping.enabled must be false; change it in the "
+            "file or with SET",
         ),
         (
             "schedule.kind=cosine reduce_on_plateau.enabled=false",
-            "schedule.kind is 'cosine', with which early_stopping.enabled must be false",
+            "schedule.kind is 'cosine', with which reduce_on_plateau.enabled and "
+            "early_stopping.enabled must be false",
         ),
         (
             "training.weight_decay=0.1",

@@ -43,24 +43,9 @@ def layer_table(network: keras.Model) -> pd.DataFrame:
 
 def as_text(table: pd.DataFrame) -> str:
     """Return a table of `layer_table` as text: aligned columns, and a last line with the sum."""
-    total = f"{table['parameters'].sum():,}"
-    shown = table.assign(parameters=table["parameters"].map("{:,}".format))
-    lines = [
-        [column.replace("_", " ") for column in COLUMNS],
-        *shown[list(COLUMNS)].to_numpy().tolist(),
-        ["all layers", "", "", total, ""],
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(_line(cells, widths) for cells in lines)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Pad the cells of a line to the widths of their columns: numbers align right, others left."""
-    padded = [
-        cell.rjust(width) if column == "parameters" else cell.ljust(width)
-        for column, cell, width in zip(COLUMNS, cells, widths, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
+    total = pd.DataFrame({"layer": ["all layers"], "parameters": [table["parameters"].sum()]})
+    lines = pd.concat([table, total]).fillna("").rename(columns={"output_shape": "output shape"})
+    return lines.to_string(index=False, formatters={"parameters": "{:,}".format})
 
 
 def _formula(layer: layers.Layer) -> str:

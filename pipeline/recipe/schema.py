@@ -18,12 +18,11 @@ class Section(BaseModel):
 class SplitSettings(Section):
     """How the labelled rows are split into training and validation rows.
 
-    `seed` is the random_state of scikit-learn's train_test_split or StratifiedKFold.
+    With members.folds, 1 / folds of the rows are held out. `seed` is the random_state of
+    scikit-learn's train_test_split or StratifiedKFold.
     """
 
-    validation_fraction: float = Field(
-        0.15, gt=0, lt=1, description="share of rows held out; with members.folds it is 1 / folds"
-    )
+    validation_fraction: float = Field(0.15, gt=0, lt=1, description="share of rows held out")
     seed: NonNegativeInt = Field(0, description="random seed of the split; SEED does not change it")
 
 
@@ -37,7 +36,7 @@ class NetworkSettings(Section):
     dropout: Share | None = Field(None, description="rate after dense layers")
     convolution_dropout: Share | None = Field(None, description="rate after convolutions")
     pixel_maximum: float = Field(
-        1.0, gt=0, le=255, description="pixels go in from 0 to this number; 255: as in the files"
+        1.0, gt=0, le=255, description="inputs range from 0 to this number"
     )
 
     @property
@@ -49,14 +48,13 @@ class NetworkSettings(Section):
 class AugmentationSettings(Section):
     """Random warps of the training images, named and measured as in Keras's ImageDataGenerator.
 
+    `warp` transforms whole batches in tf.data, `keras` is ImageDataGenerator itself, `none` is off.
     Empty space takes the value of the nearest pixel, as ImageDataGenerator does by default. Flips,
     channel shifts, brightness and whitening are not offered: they change which digit an image
     shows, or are not geometric.
     """
 
-    engine: Literal["warp", "keras", "none"] = Field(
-        "warp", description="warp: whole batches, in tf.data; keras: ImageDataGenerator; none: off"
-    )
+    engine: Literal["warp", "keras", "none"] = Field("warp", description="how images are warped")
     rotation_range: float = Field(10.0, ge=0, le=180, description="largest angle, in degrees")
     width_shift_range: Share = Field(0.1, description="largest shift, as a share of the width")
     height_shift_range: Share = Field(0.1, description="largest shift, as a share of the height")
@@ -67,19 +65,17 @@ class AugmentationSettings(Section):
 class TrainingSettings(Section):
     """Length of the training, optimiser, loss and arithmetic.
 
-    Keras's default rates are 0.001 for adam and adamw, 0.01 for sgd. AdamW multiplies all weights
-    by 1 - weight_decay x rate in each step (Loshchilov and Hutter, arXiv 1711.05101). Label
-    smoothing spreads a share of the label's probability over all classes, in training and
-    validation (Szegedy et al., arXiv 1512.00567). XLA is always off for LSTM layers on a GPU, and
-    with `deterministic`, which means TensorFlow's op determinism and one thread per member (or
-    members.cpus threads).
+    Keras's default rates are 0.001 for adam and adamw, 0.01 for sgd, which is without momentum.
+    AdamW multiplies all weights by 1 - weight_decay x rate in each step (Loshchilov and Hutter,
+    arXiv 1711.05101). Label smoothing spreads a share of the label's probability over all classes,
+    in training and validation (Szegedy et al., arXiv 1512.00567). XLA measured slower on a CPU. It
+    is always off for LSTM layers on a GPU, and with `deterministic`, which means TensorFlow's op
+    determinism and one thread per member (or members.cpus threads).
     """
 
     epochs: Count = Field(50, description="upper limit; early stopping may end training sooner")
     batch_size: Count = Field(64, description="rows per step")
-    optimizer: Literal["adam", "adamw", "sgd"] = Field(
-        "adam", description="Adam, AdamW, or SGD without momentum, of keras.optimizers"
-    )
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="of keras.optimizers")
     learning_rate: float = Field(1e-3, gt=0, description="initial; with cosine, the highest rate")
     weight_decay: float = Field(0.0, ge=0, description="adamw only: share per step, times the rate")
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
@@ -89,9 +85,7 @@ class TrainingSettings(Section):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "auto", description="auto: mixed where the GPU or CPU computes it natively, else float32"
     )
-    xla: Literal["auto", "on", "off"] = Field(
-        "auto", description="auto: on with a GPU, off on a CPU, where it measured slower"
-    )
+    xla: Literal["auto", "on", "off"] = Field("auto", description="auto: on with a GPU, else off")
     deterministic: bool = Field(False, description="the same bits in every training, but slower")
 
 
@@ -155,21 +149,18 @@ class MemberSettings(Section):
     """How many members are trained, on which rows, and with which share of the machine.
 
     A member has one thread per core of `cpus`. Left out, the members that train at the same time
-    share all cores; with Ray, each has one. A member fails if it diverges, raises or is lost.
+    share all cores; with Ray, each has one. A member fails if it diverges, raises or is lost. The
+    run fails if fewer than `required` members succeed.
     """
 
     folds: NonNegativeInt = Field(0, description="0: one hold-out; 2 or more: stratified folds")
     seeds: Count = Field(1, description="networks per fold, or per hold-out")
-    cpus: Count | None = Field(
-        None, description="CPU cores per member; left out: all cores, shared"
-    )
+    cpus: Count | None = Field(None, description="CPU cores per member; left out: all, shared")
     gpus: float | None = Field(
         None, ge=0, le=1, description="GPUs per member, 0: the CPU; left out: 1 if there is a GPU"
     )
     retries: NonNegativeInt = Field(1, description="how often a failed member is tried again")
-    required: Count | None = Field(
-        None, description="members that must succeed, else the run fails; left out: four in five"
-    )
+    required: Count | None = Field(None, description="required members; left out: four in five")
 
     @field_validator("folds")
     @classmethod
@@ -215,14 +206,12 @@ class Recipe(Section):
     def _fits_together(self) -> Self:
         """Refuse settings that contradict each other."""
         training = self.training
-        for name, callback in (
-            ("reduce_on_plateau", self.reduce_on_plateau),
-            ("early_stopping", self.early_stopping),
-        ):
-            if callback.enabled and self.schedule.kind == "cosine":
-                raise ValueError(
-                    f"schedule.kind is 'cosine', with which {name}.enabled must be false"
-                )
+        with_callbacks = self.reduce_on_plateau.enabled or self.early_stopping.enabled
+        if with_callbacks and self.schedule.kind == "cosine":
+            raise ValueError(
+                "schedule.kind is 'cosine', with which reduce_on_plateau.enabled and "
+                "early_stopping.enabled must be false"
+            )
         if (training.weight_decay > 0) != (training.optimizer == "adamw"):
             raise ValueError(
                 f"training.weight_decay is {training.weight_decay} and training.optimizer "
