@@ -50,12 +50,10 @@ def as_text(table: pd.DataFrame) -> str:
 
 def _formula(layer: layers.Layer) -> str:
     """Return the formula of the number of a layer's weights, empty if it has none."""
-    if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D)):
-        *kernel, channels, filters = layer.kernel.shape
-        return _with_bias([channels, *kernel], filters, layer.use_bias)
-    if isinstance(layer, layers.Dense):
-        inputs, units = layer.kernel.shape
-        return _with_bias([inputs], units, layer.use_bias)
+    if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)):
+        *kernel, channels, outputs = layer.kernel.shape  # a dense layer's kernel covers no area
+        inputs = _times([channels, *kernel])
+        return f"({inputs} + 1) x {outputs}" if layer.use_bias else f"{inputs} x {outputs}"
     if isinstance(layer, layers.BatchNormalization):
         channels = math.prod(layer.moving_mean.shape)
         trained = f"({len(layer.trainable_weights)} x {channels} trained)"
@@ -65,13 +63,6 @@ def _formula(layer: layers.Layer) -> str:
         bias = " + 1" if layer.use_bias else ""
         return f"4 x ({inputs} + {layer.units}{bias}) x {layer.units}"
     return " + ".join(_times(weight.shape) or "1" for weight in layer.weights)
-
-
-def _with_bias(inputs: Sequence[int], outputs: int, use_bias: bool) -> str:
-    """Return "(inputs + 1) x outputs", or "inputs x outputs" without a bias."""
-    if use_bias:
-        return f"({_times(inputs)} + 1) x {outputs}"
-    return _times([*inputs, outputs])
 
 
 def _times(numbers: Sequence[int]) -> str:

@@ -33,16 +33,14 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
     """Return the recipe of that name, or of that TOML file, with changes applied and checked.
 
     `settings` holds dotted changes as `SET` takes them ("training.epochs=3 seed=1"). A value is
-    read as TOML, or as a plain string where it is not TOML. `key=none` unsets a key of the file, so
-    that its default applies ("network.dropout=none"). Where "none" is one of the key's values, as
-    of augmentation.engine, the key gets that value. `seed` replaces the recipe's own.
+    TOML, else a plain string. `key=none` unsets a key of the file, so that its default applies,
+    unless "none" is one of the key's values (augmentation.engine). `seed` replaces the recipe's.
 
     A relative `network.file` starts at the folder of the recipe file, or at the working directory
     where `SET` gives it. The result holds the absolute path.
 
     Keys of the file that have no effect because of `SET` take their defaults. Raises PipelineError
-    for any other key without effect (pipeline/recipe/unused.py), for an unknown recipe or key, and
-    for a value that is not allowed.
+    for any other key without effect, for an unknown recipe or key, and for a value not allowed.
     """
     path = _find(name_or_path)
     origin = f"{path.name} with SET={settings!r}" if settings else path.name
@@ -101,7 +99,6 @@ def _read(path: Path) -> Settings:
 
 
 def _parse_changes(settings: str) -> Settings:
-    """Return the changes that `SET` gives."""
     try:
         words = shlex.split(settings)
     except ValueError as error:
