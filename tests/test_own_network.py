@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,13 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mine.py").write_text(OWN)
     (tmp_path / "mine.toml").write_text(RECIPE)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _only_networks_of_the_package() -> Iterator[None]:
+    """Remove a test's own networks, which other test files do not expect."""
+    yield
+    networks.register_file("")
 
 
 def context(folder: Path, data: Path, executor: str = "serial", run: str = "") -> Context:

@@ -7,7 +7,7 @@ import keras
 import pandas as pd
 from keras import layers
 
-COLUMNS = ("layer", "kind", "output_shape", "parameters", "formula")
+COLUMNS = ["layer", "kind", "output_shape", "parameters", "formula"]
 """Columns of a layer table."""
 
 
@@ -38,13 +38,13 @@ def layer_table(network: keras.Model) -> pd.DataFrame:
         )
         for layer in network.layers
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def as_text(table: pd.DataFrame) -> str:
     """Return a table of `layer_table` as text: aligned columns, and a last line with the sum."""
-    total = pd.DataFrame({"layer": ["all layers"], "parameters": [table["parameters"].sum()]})
-    lines = pd.concat([table, total]).fillna("").rename(columns={"output_shape": "output shape"})
+    total = pd.DataFrame([["all layers", "", "", table["parameters"].sum(), ""]], columns=COLUMNS)
+    lines = pd.concat([table, total]).rename(columns={"output_shape": "output shape"})
     return lines.to_string(index=False, formatters={"parameters": "{:,}".format})
 
 
