@@ -110,8 +110,8 @@ def test_the_text_is_aligned_and_ends_with_the_sum() -> None:
         ]
     )
     assert as_text(layer_table(network)).split("\n") == [
-        "layer       kind     output shape  parameters  formula",
-        "flatten     Flatten  784                    0",
-        "dense       Dense    256              200,960  (784 + 1) x 256",
-        "all layers                            200,960",
+        "     layer    kind output shape parameters         formula",
+        "   flatten Flatten          784          0                ",
+        "     dense   Dense          256    200,960 (784 + 1) x 256",
+        "all layers                         200,960                ",
     ]

@@ -69,6 +69,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def _only_networks_of_the_package() -> Iterator[None]:
+    """Remove a test's own networks, which other test files do not expect."""
+    yield
+    networks.register_file("")
+
+
 def context(folder: Path, data: Path, executor: str = "serial", run: str = "") -> Context:
     name = "bn_cnn" if run else str(folder / "mine.toml")
     request = Request.parse("train", recipe=name, run=run, source=str(data), executor=executor)

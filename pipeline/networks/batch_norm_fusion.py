@@ -6,9 +6,6 @@ becomes the layer's activation, which TensorFlow computes together with it. `mak
 the gain.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
-
 import keras
 import numpy as np
 from keras import layers
@@ -16,13 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-
-class Block(NamedTuple):
-    """A layer and the layers after it that are fused with it."""
-
-    layer: layers.Layer
-    normalization: layers.BatchNormalization | None = None
-    activation: layers.Activation | None = None
+Block = list[layers.Layer]
+"""A layer and the layers after it that are fused with it: batch normalization, then ReLU."""
 
 
 def fuse(network: keras.Sequential, precision: str) -> keras.Sequential:
@@ -31,7 +23,7 @@ def fuse(network: keras.Sequential, precision: str) -> keras.Sequential:
     The copy takes the same images. In float32 its outputs are the same within rounding. `precision`
     is a Keras dtype policy ("float32", "mixed_bfloat16"). The output layer keeps its own.
     """
-    blocks = list(_blocks(network.layers))
+    blocks = _blocks(network)
     copies = [_copy(block, network.layers[-1], precision) for block in blocks]
     fused = keras.Sequential([keras.Input(network.input_shape[1:]), *copies])
     for copy, block in zip(copies, blocks, strict=True):
@@ -39,42 +31,40 @@ def fuse(network: keras.Sequential, precision: str) -> keras.Sequential:
     return fused
 
 
-def _blocks(remaining: Sequence[layers.Layer]) -> Iterator[Block]:
+def _blocks(network: keras.Sequential) -> list[Block]:
     """Group layers into blocks, in order. Dropout, which has no effect here, is left out."""
-    while remaining:
-        layer, *remaining = remaining
-        normalization, activation = None, None
-        if _is_linear(layer):
-            if remaining and _normalizes_last_axis(remaining[0]):
-                normalization, *remaining = remaining
-            if remaining and _is_relu(remaining[0]):
-                activation, *remaining = remaining
-        if type(layer) is not layers.Dropout:
-            yield Block(layer, normalization, activation)
+    blocks: list[Block] = []
+    for layer in network.layers:
+        if blocks and _joins(layer, blocks[-1]):
+            blocks[-1].append(layer)
+        else:
+            blocks.append([layer])
+    return [block for block in blocks if type(block[0]) is not layers.Dropout]
 
 
-def _is_linear(layer: layers.Layer) -> bool:
-    linear = type(layer) in (layers.Conv2D, layers.Dense)
-    return linear and layer.activation is keras.activations.linear
-
-
-def _normalizes_last_axis(layer: layers.Layer) -> bool:
-    return type(layer) is layers.BatchNormalization and layer.axis == -1
-
-
-def _is_relu(layer: layers.Layer) -> bool:
-    return type(layer) is layers.Activation and layer.activation is keras.activations.relu
+def _joins(layer: layers.Layer, block: Block) -> bool:
+    """Return whether a layer can be fused with the block before it."""
+    first, last = block[0], block[-1]
+    if type(first) not in (layers.Conv2D, layers.Dense):
+        return False
+    linear = first.activation is keras.activations.linear
+    normalizes = type(layer) is layers.BatchNormalization and layer.axis == -1
+    rectifies = type(layer) is layers.Activation and layer.activation is keras.activations.relu
+    in_order = last is first if normalizes else type(last) is not layers.Activation
+    return linear and (normalizes or rectifies) and in_order
 
 
 def _copy(block: Block, output: layers.Layer, precision: str) -> layers.Layer:
-    config = block.layer.get_config()
-    if block.layer is not output:
+    layer, *followers = block
+    config = layer.get_config()
+    if layer is not output:
         config["dtype"] = precision
-    if block.normalization is not None:
-        config["use_bias"] = True
-    if block.activation is not None:
-        config["activation"] = "relu"
-    return type(block.layer).from_config(config)
+    for follower in followers:
+        if type(follower) is layers.BatchNormalization:
+            config["use_bias"] = True
+        else:
+            config["activation"] = "relu"
+    return type(layer).from_config(config)
 
 
 def _weights(block: Block) -> list[Array]:
@@ -82,12 +72,12 @@ def _weights(block: Block) -> list[Array]:
 
     m and s are the moving mean and standard deviation, g and o the scale and offset.
     """
-    weights: list[Array] = block.layer.get_weights()
-    normalization = block.normalization
-    if normalization is None:
+    layer, *followers = block
+    weights: list[Array] = layer.get_weights()
+    if not (followers and type(followers[0]) is layers.BatchNormalization):
         return weights
-    kernel, bias = weights if block.layer.use_bias else (*weights, 0)
-    arrays = {variable.name: variable.numpy() for variable in normalization.variables}
-    deviation = np.sqrt(arrays["moving_variance"] + normalization.epsilon)
+    kernel, bias = weights if layer.use_bias else (*weights, 0)
+    arrays = {variable.name: variable.numpy() for variable in followers[0].variables}
+    deviation = np.sqrt(arrays["moving_variance"] + followers[0].epsilon)
     factor = arrays.get("gamma", 1) / deviation
     return [kernel * factor, (bias - arrays["moving_mean"]) * factor + arrays.get("beta", 0)]

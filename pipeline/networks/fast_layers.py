@@ -114,12 +114,8 @@ def accelerate(network: keras.Model, precision: str, on_cpu: bool) -> keras.Mode
 def _fast_class(layer: layers.Layer, batched: bool) -> type[layers.Layer]:
     if type(layer) is layers.BatchNormalization and layer.axis == -1:
         return FusedBatchNormalization
-    if batched and type(layer) is layers.Conv2D and _sees_a_small_map(layer):
-        return BatchedGradientConv2D
+    if batched and type(layer) is layers.Conv2D and layer.data_format == "channels_last":
+        plain = layer.strides == (1, 1) and layer.dilation_rate == (1, 1) and layer.groups == 1
+        if plain and max(layer.input.shape[1:3]) <= LARGEST_MAP:
+            return BatchedGradientConv2D
     return type(layer)
-
-
-def _sees_a_small_map(layer: layers.Conv2D) -> bool:
-    plain = layer.strides == (1, 1) and layer.dilation_rate == (1, 1) and layer.groups == 1
-    small = max(layer.input.shape[1:3]) <= LARGEST_MAP
-    return bool(plain and small and layer.data_format == "channels_last")

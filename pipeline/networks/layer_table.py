@@ -7,7 +7,7 @@ import keras
 import pandas as pd
 from keras import layers
 
-COLUMNS = ("layer", "kind", "output_shape", "parameters", "formula")
+COLUMNS = ["layer", "kind", "output_shape", "parameters", "formula"]
 """Columns of a layer table."""
 
 
@@ -38,39 +38,22 @@ def layer_table(network: keras.Model) -> pd.DataFrame:
         )
         for layer in network.layers
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def as_text(table: pd.DataFrame) -> str:
     """Return a table of `layer_table` as text: aligned columns, and a last line with the sum."""
-    total = f"{table['parameters'].sum():,}"
-    shown = table.assign(parameters=table["parameters"].map("{:,}".format))
-    lines = [
-        [column.replace("_", " ") for column in COLUMNS],
-        *shown[list(COLUMNS)].to_numpy().tolist(),
-        ["all layers", "", "", total, ""],
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(_line(cells, widths) for cells in lines)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Pad the cells of a line to the widths of their columns: numbers align right, others left."""
-    padded = [
-        cell.rjust(width) if column == "parameters" else cell.ljust(width)
-        for column, cell, width in zip(COLUMNS, cells, widths, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
+    total = pd.DataFrame([["all layers", "", "", table["parameters"].sum(), ""]], columns=COLUMNS)
+    lines = pd.concat([table, total]).rename(columns={"output_shape": "output shape"})
+    return lines.to_string(index=False, formatters={"parameters": "{:,}".format})
 
 
 def _formula(layer: layers.Layer) -> str:
     """Return the formula of the number of a layer's weights, empty if it has none."""
-    if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D)):
-        *kernel, channels, filters = layer.kernel.shape
-        return _with_bias([channels, *kernel], filters, layer.use_bias)
-    if isinstance(layer, layers.Dense):
-        inputs, units = layer.kernel.shape
-        return _with_bias([inputs], units, layer.use_bias)
+    if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense)):
+        *kernel, channels, outputs = layer.kernel.shape  # a dense layer's kernel covers no area
+        inputs = _times([channels, *kernel])
+        return f"({inputs} + 1) x {outputs}" if layer.use_bias else f"{inputs} x {outputs}"
     if isinstance(layer, layers.BatchNormalization):
         channels = math.prod(layer.moving_mean.shape)
         trained = f"({len(layer.trainable_weights)} x {channels} trained)"
@@ -80,13 +63,6 @@ def _formula(layer: layers.Layer) -> str:
         bias = " + 1" if layer.use_bias else ""
         return f"4 x ({inputs} + {layer.units}{bias}) x {layer.units}"
     return " + ".join(_times(weight.shape) or "1" for weight in layer.weights)
-
-
-def _with_bias(inputs: Sequence[int], outputs: int, use_bias: bool) -> str:
-    """Return "(inputs + 1) x outputs", or "inputs x outputs" without a bias."""
-    if use_bias:
-        return f"({_times(inputs)} + 1) x {outputs}"
-    return _times([*inputs, outputs])
 
 
 def _times(numbers: Sequence[int]) -> str:

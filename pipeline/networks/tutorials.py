@@ -38,10 +38,8 @@ def mlp_1000x2_dropout(dropout: float = 0.5) -> Layers:
     """Two wide dense layers with dropout after each: 1,796,010 parameters."""
     return [
         layers.Flatten(),
-        _relu(1000, NORMAL),
-        layers.Dropout(dropout),
-        _relu(1000, NORMAL),
-        layers.Dropout(dropout),
+        *_dropped(_relu(1000, NORMAL), dropout),
+        *_dropped(_relu(1000, NORMAL), dropout),
         output(NORMAL),
     ]
 
@@ -49,14 +47,7 @@ def mlp_1000x2_dropout(dropout: float = 0.5) -> Layers:
 @register("mlp_512_128")
 def mlp_512_128(dropout: float = 0.2) -> Layers:
     """Two dense layers, the second smaller, with dropout after each: 468,874 parameters."""
-    return [
-        layers.Flatten(),
-        _relu(512),
-        layers.Dropout(dropout),
-        _relu(128),
-        layers.Dropout(dropout),
-        output(),
-    ]
+    return [layers.Flatten(), *_dropped(_relu(512), dropout), *_last_layers(dropout)]
 
 
 @register("mlp_50")
@@ -69,15 +60,11 @@ def mlp_50() -> Layers:
 def cnn_32_16(dropout: float = 0.2, convolution_dropout: float = 0.2) -> Layers:
     """Two convolutions of 3 x 3 and one pooling: 301,274 parameters."""
     return [
-        layers.Conv2D(32, 3, padding="valid", activation="relu"),
-        layers.Dropout(convolution_dropout),
-        layers.Conv2D(16, 3, padding="valid", activation="relu"),
-        layers.MaxPooling2D(2),
-        layers.Dropout(convolution_dropout),
+        *_dropped(layers.Conv2D(32, 3, activation="relu"), convolution_dropout),
+        layers.Conv2D(16, 3, activation="relu"),
+        *_dropped(layers.MaxPooling2D(2), convolution_dropout),
         layers.Flatten(),
-        _relu(128),
-        layers.Dropout(dropout),
-        output(),
+        *_last_layers(dropout),
     ]
 
 
@@ -85,15 +72,11 @@ def cnn_32_16(dropout: float = 0.2, convolution_dropout: float = 0.2) -> Layers:
 def cnn_16_36(dropout: float = 0.5, convolution_dropout: float = 0.25) -> Layers:
     """Two convolutions of 5 x 5, each with pooling: 242,062 parameters."""
     return [
-        layers.Conv2D(16, 5, padding="same", activation="relu"),
-        layers.MaxPooling2D(2),
-        layers.Conv2D(36, 5, padding="same", activation="relu"),
-        layers.MaxPooling2D(2),
+        *_pooled(16, 5),
+        *_pooled(36, 5),
         layers.Dropout(convolution_dropout),
         layers.Flatten(),
-        _relu(128),
-        layers.Dropout(dropout),
-        output(),
+        *_last_layers(dropout),
     ]
 
 
@@ -108,9 +91,9 @@ def cnn_mse_sgd() -> Layers:
     probabilities are near 0.1.
     """
     return [
-        *_pooled_convolution(32),
-        *_pooled_convolution(64),
-        *_pooled_convolution(128),
+        *_pooled(32, 3, RandomNormal(stddev=0.02)),
+        *_pooled(64, 3, RandomNormal(stddev=0.02)),
+        *_pooled(128, 3, RandomNormal(stddev=0.02)),
         layers.Flatten(),
         _relu(200, RandomNormal(stddev=0.02)),
         output(RandomNormal(stddev=0.02)),
@@ -138,11 +121,18 @@ def _relu(units: int, initializer: str | Initializer = "glorot_uniform") -> laye
     return layers.Dense(units, activation="relu", kernel_initializer=initializer)
 
 
-def _pooled_convolution(filters: int) -> Layers:
-    initializer = RandomNormal(stddev=0.02)
-    return [
-        layers.Conv2D(
-            filters, 3, padding="same", activation="relu", kernel_initializer=initializer
-        ),
-        layers.MaxPooling2D(2),
-    ]
+def _dropped(layer: layers.Layer, rate: float) -> Layers:
+    return [layer, layers.Dropout(rate)]
+
+
+def _last_layers(dropout: float) -> Layers:
+    """Return a dense layer of 128 units with dropout, then the output layer."""
+    return [*_dropped(_relu(128), dropout), output()]
+
+
+def _pooled(filters: int, side: int, initializer: str | Initializer = "glorot_uniform") -> Layers:
+    """Return a convolution of side x side pixels, with ReLU, then pooling."""
+    convolution = layers.Conv2D(
+        filters, side, padding="same", activation="relu", kernel_initializer=initializer
+    )
+    return [convolution, layers.MaxPooling2D(2)]

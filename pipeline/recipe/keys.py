@@ -1,68 +1,88 @@
-"""Dotted keys, as "training.epochs": which there are, and their values in a recipe's tables."""
+"""The settings of a recipe by dotted key, as "training.epochs", and the errors for other keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from pipeline.common.errors import PipelineError
 from pipeline.recipe.schema import Recipe, Section
 
-Tables = dict[str, Any]
-"""Settings as TOML gives them: values and tables by their keys."""
+Settings = dict[str, Any]
+"""Values by dotted key. None, which TOML does not have, unsets a key."""
 
+TABLES = {
+    name: type(field.default).model_fields
+    for name, field in Recipe.model_fields.items()
+    if isinstance(field.default, Section)
+}
+"""The settings of each table, by the names of both."""
 
-def _settings(section: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in section.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            yield from _settings(kind, f"{prefix}{name}.")
-        elif (section, name) != (Recipe, "name"):  # a recipe is named after its file
-            yield f"{prefix}{name}", field
-
-
-SETTINGS = dict(_settings(Recipe))
+SETTINGS: dict[str, FieldInfo] = {
+    "seed": Recipe.model_fields["seed"],
+    **{f"{table}.{name}": field for table in TABLES for name, field in TABLES[table].items()},
+}
 """Every setting by its dotted key."""
 
 
-def lookup(values: Tables, key: str) -> Any:
-    """Return the value of a dotted key, None where the tables do not give it."""
-    *tables, name = key.split(".")
-    for table in tables:
-        values = values.get(table, {})
-        if not isinstance(values, dict):
-            return None
-    return values.get(name)
+def flatten(entries: Iterable[tuple[str, Any]], origin: str) -> Settings:
+    """Return entries of a recipe, each with a dotted key or a whole table, by dotted key.
+
+    `origin` names the file or `SET`. Raises PipelineError for a key that is given twice.
+    """
+    settings: Settings = {}
+    for key, value in entries:
+        is_table = key in TABLES and isinstance(value, dict)
+        given = {f"{key}.{name}": value[name] for name in value} if is_table else {key: value}
+        for twice in settings.keys() & given:
+            raise PipelineError(f"{origin} gives {twice} twice; leave one of them out")
+        settings |= given
+    return settings
 
 
-def remove(values: Tables, key: str) -> None:
-    """Remove a dotted key from the tables, if they give it."""
-    table, _, name = key.rpartition(".")
-    holder = lookup(values, table) if table else values
-    if isinstance(holder, dict):
-        holder.pop(name, None)
+def nest(settings: Settings) -> dict[str, Any]:
+    """Return settings as the tables of a recipe file, the reverse of `flatten`."""
+    tables: dict[str, Any] = {}
+    for key, value in settings.items():
+        table, _, name = key.rpartition(".")
+        holder = tables.setdefault(table, {}) if table else tables
+        holder[name] = value
+    return tables
 
 
-def can_be_unset(key: str) -> bool:
-    """Return whether "none" unsets a key: it is a setting, and "none" is not one of its values."""
-    return key in SETTINGS and "none" not in get_args(SETTINGS[key].annotation)
+def refuse_unknown(settings: Settings, origin: str) -> None:
+    """Raise PipelineError for the first key that is no setting. `origin` names the recipe."""
+    for key, value in settings.items():
+        if key not in SETTINGS:
+            raise PipelineError(f"recipe {origin}: {_explain_unknown(key, value)}")
 
 
-def allowed_beside(key: str) -> list[str]:
-    """Return the names that the table of a dotted key may hold, in the schema's order."""
-    prefix = key[: key.rfind(".") + 1]
-    names = [known.removeprefix(prefix) for known in SETTINGS if known.startswith(prefix)]
-    return list(dict.fromkeys(name.partition(".")[0] for name in names))
+def _explain_unknown(key: str, value: object) -> str:
+    if key in TABLES:
+        settings = ", ".join(TABLES[key])
+        return f"{key} is {value!r}; it must be a table of settings: {settings}; use a dotted key"
+    table, *names = key.split(".")
+    if table in TABLES:
+        unknown, siblings = f"{table}.{names[0]}", list(TABLES[table])
+    else:
+        unknown, siblings = table, ["seed", *TABLES]
+    if unknown in SETTINGS:
+        return f"unknown key {key}; {unknown} is a value and has no keys; set {unknown}"
+    suggestion = _closest(unknown)
+    hint = f" (did you mean {suggestion}?)" if suggestion else ""
+    if unknown == "name":
+        hint = "; a recipe is named after its file"
+    return f"unknown key {unknown}{hint}; allowed here: {', '.join(siblings)}"
 
 
-def closest(key: str) -> str | None:
+def _closest(key: str) -> str | None:
     """Return the known key most like an unknown one, None if none is like it.
 
     Only the names after the last dot are compared. A setting in the same table comes first.
     """
     table, _, name = key.rpartition(".")
-    candidates = [*SETTINGS, *allowed_beside("")]
-    candidates.sort(key=lambda known: known.startswith(f"{table}."))
+    candidates = sorted([*SETTINGS, *TABLES], key=lambda known: known.startswith(f"{table}."))
     by_name = {known.rpartition(".")[2]: known for known in candidates}  # the last one stays
     matches = get_close_matches(name, by_name, n=1, cutoff=0.7)
     return by_name[matches[0]] if matches else None

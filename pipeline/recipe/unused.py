@@ -7,95 +7,87 @@ record of a run holds all settings, used or not.
 from dataclasses import dataclass
 
 from pipeline.common.errors import PipelineError
-from pipeline.recipe.keys import SETTINGS, Tables, lookup, remove
-from pipeline.recipe.schema import AugmentationSettings
+from pipeline.recipe.keys import SETTINGS, Settings
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """The settings `keys` have an effect only while the setting `switch` has one of `values`.
+    """A setting has an effect only while the setting `switch` has one of `values`.
 
-    `harmless` are values of `keys` that are always allowed, because they ask for what happens
-    anyway.
+    `harmless` values are always allowed, because they ask for what happens anyway.
     """
 
-    keys: tuple[str, ...]
     switch: str
     values: tuple[object, ...]
     harmless: tuple[object, ...] = ()
 
 
-def _keys(table: str, *names: str) -> tuple[str, ...]:
-    return tuple(f"{table}.{name}" for name in names)
+def _rest_of_table(switch: str, *values: object) -> dict[str, Dependency]:
+    """Let all other settings of a table depend on one of them."""
+    table = switch[: switch.index(".") + 1]
+    keys = [key for key in SETTINGS if key.startswith(table) and key != switch]
+    return dict.fromkeys(keys, Dependency(switch, values))
 
 
-RANGES = [name for name in AugmentationSettings.model_fields if name != "engine"]
-
-DEPENDENCIES = (
-    Dependency(("split.validation_fraction",), "members.folds", (0,)),
-    Dependency(_keys("augmentation", *RANGES), "augmentation.engine", ("warp", "keras")),
-    Dependency(("training.weight_decay",), "training.optimizer", ("adamw",), harmless=(0,)),
-    Dependency(
-        ("training.label_smoothing",),
-        "training.loss",
-        ("categorical_crossentropy",),
-        harmless=(0,),
+DEPENDENCIES = {
+    "split.validation_fraction": Dependency("members.folds", (0,)),
+    "training.weight_decay": Dependency("training.optimizer", ("adamw",), harmless=(0,)),
+    "training.label_smoothing": Dependency(
+        "training.loss", ("categorical_crossentropy",), harmless=(0,)
     ),
     # Keras refuses XLA where TensorFlow is deterministic (model_supports_jit).
-    Dependency(("training.xla",), "training.deterministic", (False,), harmless=("auto", "off")),
-    Dependency(("schedule.warm_up",), "schedule.kind", ("cosine",)),
-    Dependency(
-        _keys("reduce_on_plateau", "patience", "factor", "min_learning_rate"),
-        "reduce_on_plateau.enabled",
-        (True,),
-    ),
-    Dependency(_keys("early_stopping", "patience", "min_delta"), "early_stopping.enabled", (True,)),
-)
+    "training.xla": Dependency("training.deterministic", (False,), harmless=("auto", "off")),
+    **_rest_of_table("augmentation.engine", "warp", "keras"),
+    **_rest_of_table("schedule.kind", "cosine"),
+    **_rest_of_table("reduce_on_plateau.enabled", True),
+    **_rest_of_table("early_stopping.enabled", True),
+}
+"""What settings depend on, by their keys."""
 
 
-def drop_inherited(values: Tables, file_values: Tables, set_values: Tables) -> None:
-    """Remove settings of the file that have no effect because of `SET`, so that defaults apply.
+def merge(file_settings: Settings, changes: Settings) -> Settings:
+    """Return the settings of a recipe file, changed by those of `SET`.
 
-    `values` are the settings of the file with `SET` applied, and are changed. `file_values` and
-    `set_values` are those of each alone. The person inherited these keys from the file, so nothing
-    is reported.
+    Keys that `SET` unsets are left out, so that their defaults apply. So are keys of the file that
+    `SET` makes unused: the person inherited them, so nothing is reported.
     """
-    for dependency in DEPENDENCIES:
-        switch, used = dependency.switch, dependency.values
-        if _effective(values, switch) in used or _effective(file_values, switch) not in used:
-            continue
-        for key in dependency.keys:
-            if lookup(set_values, key) is None:
-                remove(values, key)
+    merged = file_settings | changes
+    dropped = set(_unused(merged)) - set(_unused(file_settings)) - set(changes)
+    return {k: value for k, value in merged.items() if value is not None and k not in dropped}
 
 
-def refuse_unused(values: Tables, set_values: Tables, origin: str) -> None:
-    """Raise PipelineError for the first setting in `values` that has no effect.
+def refuse_unused(settings: Settings, changes: Settings, origin: str) -> None:
+    """Raise PipelineError for the first setting that has no effect.
 
-    `values` are valid settings after `drop_inherited`, `set_values` those that `SET` gives.
-    `origin` names the recipe in the message.
+    `settings` are valid ones from `merge`, `changes` those that `SET` gives. `origin` names the
+    recipe in the message.
     """
-    for dependency in DEPENDENCIES:
-        switch, effective = dependency.switch, _effective(values, dependency.switch)
-        if effective in dependency.values:
+    for key in _unused(settings):
+        value, dependency = settings[key], DEPENDENCIES[key]
+        if value in dependency.harmless:
             continue
-        for key in dependency.keys:
-            value = lookup(values, key)
-            if value is None or value in dependency.harmless:
-                continue
-            place = f'the file, or unset it with SET="{key}=none"'
-            if lookup(set_values, key) is not None:
-                place = "SET"
-            raise PipelineError(
-                f"recipe {origin}: {key} is {value!r}, which has no effect while "
-                f"{switch}={_as_toml(effective)}; leave it out of {place}, or set {switch}="
-                + " or ".join(map(_as_toml, dependency.values))
-            )
+        holder = "SET" if key in changes else f'the file, or unset it with SET="{key}=none"'
+        effective = _as_toml(_effective(settings, dependency.switch))
+        needed = " or ".join(map(_as_toml, dependency.values))
+        raise PipelineError(
+            f"recipe {origin}: {key} is {value!r}, which has no effect while "
+            f"{dependency.switch}={effective}; leave it out of {holder}, or set "
+            f"{dependency.switch}={needed}"
+        )
 
 
-def _effective(values: Tables, key: str) -> object:
+def _unused(settings: Settings) -> list[str]:
+    """Return the keys in `settings` that have no effect."""
+    return [
+        key
+        for key, dependency in DEPENDENCIES.items()
+        if key in settings and _effective(settings, dependency.switch) not in dependency.values
+    ]
+
+
+def _effective(settings: Settings, key: str) -> object:
     """Return the value of a setting, its default where none is given."""
-    value = lookup(values, key)
+    value = settings.get(key)
     return SETTINGS[key].default if value is None else value
 
 
