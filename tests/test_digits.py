@@ -73,11 +73,11 @@ WRONG: dict[str, tuple[Change, str]] = {
     "label missing": (columns(lambda cells: cells[1:]), "line 1: column 'label' is missing"),
     "column too many": (
         columns(lambda cells: [*cells, "id" if cells[0] == "label" else "1"]),
-        "line 1: column 'id' is not expected; allowed: label,pixel0,",
+        "line 1: column 'id' is not expected; needed: label,pixel0,",
     ),
     "columns swapped": (
         columns(lambda cells: [cells[0], cells[2], cells[1], *cells[3:]]),
-        "line 1: column 2 is 'pixel1' where 'pixel0' belongs; put the columns in the order label,",
+        "line 1: column 2 is 'pixel1' where 'pixel0' belongs; needed: label,",
     ),
     "column twice": (cell(1, 3, "pixel1"), "line 1: column 'pixel1' occurs 2 times"),
     "fraction": (

@@ -11,9 +11,6 @@ from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 
-UNREADABLE = "it must be a file that you may read"
-"""What to do about a file that exists and cannot be read."""
-
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
@@ -33,7 +30,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; make it or get it first") from None
     except OSError as error:
-        raise PipelineError(f"{path}: cannot be read: {error.strerror}; {UNREADABLE}") from None
+        raise PipelineError(
+            f"{path}: cannot be read: {error.strerror}; it must be a file that you may read"
+        ) from None
     except UnicodeDecodeError:
         raise PipelineError(
             f"{path}: is not text; a CSV file in UTF-8 is allowed "
@@ -57,34 +56,25 @@ def check_header(path: Path, header: Sequence[str], expected: Sequence[str]) -> 
 
     The error names the first column that is repeated, missing, unexpected or misplaced.
     """
-    if list(header) == list(expected):
-        return
-    allowed = _summary(expected)
+    if list(header) != list(expected):
+        raise PipelineError(
+            f"{path}, line 1: {_header_fault(header, expected)}; needed: {_summary(expected)}, "
+            f"found: {_summary(header)}"
+        )
+
+
+def _header_fault(header: Sequence[str], expected: Sequence[str]) -> str:
     for name, count in Counter(header).items():
         if count > 1:
-            raise PipelineError(
-                f"{path}, line 1: column {name!r} occurs {count} times; allowed: {allowed}"
-            )
+            return f"column {name!r} occurs {count} times"
     for name in expected:
         if name not in header:
-            raise PipelineError(
-                f"{path}, line 1: column {name!r} is missing; needed: {allowed}, found: "
-                f"{_summary(header)}"
-            )
+            return f"column {name!r} is missing"
     for name in header:
         if name not in expected:
-            raise PipelineError(
-                f"{path}, line 1: column {name!r} is not expected; allowed: {allowed}"
-            )
-    number, name, right_name = next(
-        (number, name, right_name)
-        for number, (name, right_name) in enumerate(zip(header, expected, strict=True), start=1)
-        if name != right_name
-    )
-    raise PipelineError(
-        f"{path}, line 1: column {number} is {name!r} where {right_name!r} belongs; "
-        f"put the columns in the order {allowed}"
-    )
+            return f"column {name!r} is not expected"
+    number = next(n for n, name in enumerate(header) if name != expected[n])
+    return f"column {number + 1} is {header[number]!r} where {expected[number]!r} belongs"
 
 
 def check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[str]) -> None:

@@ -45,11 +45,7 @@ def read_train(path: Path, expected_rows: int | None = None) -> Digits:
 
 
 def read_test(path: Path, expected_rows: int | None = None) -> NDArray[np.uint8]:
-    """Read `test.csv` into uint8 images [n, 28, 28, 1] in 0..255, in the file's order.
-
-    `expected_rows` is the number of rows that the file must have; None allows any but 0.
-    Raises PipelineError with the file, line and column of the first deviation.
-    """
+    """Read `test.csv` into uint8 images [n, 28, 28, 1] in 0..255; see `read_train`."""
     return as_images(_read_table(path, SPEC.test_columns, expected_rows))
 
 
@@ -64,9 +60,9 @@ def fingerprint(train_path: Path, test_path: Path) -> str:
         try:
             digests.append(files.sha256(path))
         except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            fix = "get the data first" if missing else csv_rows.UNREADABLE
-            raise PipelineError(f"{path}: cannot be read: {error.strerror}; {fix}") from None
+            raise PipelineError(
+                f"{path}: cannot be read: {error.strerror}; make or get a file that you may read"
+            ) from None
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 

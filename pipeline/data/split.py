@@ -47,15 +47,7 @@ class Split:
     def save(self, path: Path) -> None:
         """Write the split to a `.npz` file, wholly or not at all."""
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                data_fingerprint=np.array(self.data_fingerprint),
-                fraction=np.array(self.fraction),
-                seed=np.array(self.seed),
-                train_rows=self.train_rows,
-                validation_rows=self.validation_rows,
-                fingerprint=np.array(self.fingerprint),
-            )
+            np.savez(file, **vars(self), fingerprint=np.array(self.fingerprint))
 
     @classmethod
     def load(cls, path: Path, data_fingerprint: str) -> "Split":
@@ -121,13 +113,7 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
             f"split.validation_fraction: {fraction} of {len(labels)} rows cannot put each of "
             f"{len(classes)} labels on both sides ({error}); choose a fraction nearer to 0.5"
         ) from error
-    return Split(
-        data_fingerprint=data_fingerprint,
-        fraction=fraction,
-        seed=seed,
-        train_rows=np.sort(train_rows).astype(np.int64),
-        validation_rows=np.sort(validation_rows).astype(np.int64),
-    )
+    return Split(data_fingerprint, fraction, seed, np.sort(train_rows), np.sort(validation_rows))
 
 
 def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: str) -> list[Split]:
@@ -150,13 +136,7 @@ def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: 
         )
     pairs = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     return [
-        Split(
-            data_fingerprint=data_fingerprint,
-            fraction=1 / folds,
-            seed=seed,
-            train_rows=train_rows.astype(np.int64),
-            validation_rows=validation_rows.astype(np.int64),
-        )
+        Split(data_fingerprint, 1 / folds, seed, train_rows, validation_rows)
         for train_rows, validation_rows in pairs
     ]
 
