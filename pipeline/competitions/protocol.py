@@ -1,31 +1,32 @@
 """What the pipeline needs from a source of digits and from a competition, whichever they are."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, Field, PlainSerializer
 
 from pipeline.data.dataset import DataFiles
 
 SubmissionStatus = Literal["pending", "complete", "error"]
+Score = Annotated[float, PlainSerializer("{:.5f}".format, when_used="json")] | None
+"""A share of correct labels in [0, 1], with 5 decimals in a file; None if none is shown."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One submission as the competition lists it.
+class Entry(BaseModel, frozen=True, populate_by_name=True):
+    """One submission as the competition lists it, in the columns of the kaggle command's CSV.
 
-    `reference` is the competition's own name for it. `submitted_at` is UTC in ISO 8601. A score is
-    the share of correct labels in [0, 1], or None if the competition shows none; `hidden_score`
-    counts all hidden rows, public and private.
+    `reference` is the competition's own name for it. `submitted_at` is UTC in ISO 8601.
+    `hidden_score`, which Kaggle does not have, counts all hidden rows, public and private.
     """
 
-    reference: str
-    file_name: str
-    submitted_at: str
-    message: str
+    reference: str = Field(alias="ref")
+    file_name: str = Field(alias="fileName")
+    submitted_at: str = Field(alias="date")
+    message: str = Field(alias="description")
     status: SubmissionStatus
-    public_score: float | None
-    private_score: float | None
-    hidden_score: float | None = None
+    public_score: Score = Field(None, alias="publicScore")
+    private_score: Score = Field(None, alias="privateScore")
+    hidden_score: Score = Field(None, alias="hiddenScore")
 
 
 class Source(Protocol):

@@ -198,10 +198,14 @@ def test_parse_entries_reads_each_column() -> None:
         "6,b.csv,soon,m,SubmissionStatus.ERROR,,\r\n"
         "5,c.csv,2025-01-02 03:04:05,m,SubmissionStatus.NEW,,\r\n"
     )
+    names = ("reference", "file_name", "submitted_at", "message", "status", "public_score")
     assert parse_entries(text) == [
-        Entry("7", "a.csv", "2025-01-02T03:04:05+00:00", "m", "complete", 0.99, None),
-        Entry("6", "b.csv", "soon", "m", "error", None, None),
-        Entry("5", "c.csv", "2025-01-02T03:04:05+00:00", "m", "pending", None, None),
+        Entry.model_validate(dict(zip(names, values, strict=True)))
+        for values in (
+            ("7", "a.csv", "2025-01-02T03:04:05+00:00", "m", "complete", 0.99),
+            ("6", "b.csv", "soon", "m", "error", None),
+            ("5", "c.csv", "2025-01-02T03:04:05+00:00", "m", "pending", None),
+        )
     ]
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import UTC, datetime
+from typing import get_args
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.protocol import Entry, SubmissionStatus
@@ -10,11 +11,6 @@ from pipeline.competitions.protocol import Entry, SubmissionStatus
 # `KaggleApi.submission_fields` of kaggle 2.2.4.
 _HEADER = "ref,fileName,date,description,status,publicScore,privateScore"
 _NO_SUBMISSIONS = "No submissions found"
-_STATUSES: dict[str, SubmissionStatus] = {
-    "complete": "complete",
-    "error": "error",
-    "pending": "pending",
-}
 
 
 def parse_entries(stdout: str) -> list[Entry]:
@@ -40,15 +36,14 @@ def _entry(row: dict[str, str]) -> Entry:
     """Return one row of the list as an Entry."""
     # An unknown status counts as pending: a later reading of the list will tell.
     word = row["status"].rsplit(".", 1)[-1].lower()
-    return Entry(
-        reference=row["ref"],
-        file_name=row["fileName"],
-        submitted_at=_utc(row["date"]),
-        message=row["description"],
-        status=_STATUSES.get(word, "pending"),
-        public_score=_score(row["publicScore"]),
-        private_score=_score(row["privateScore"]),
-    )
+    values = {
+        **row,
+        "date": _utc(row["date"]),
+        "status": word if word in get_args(SubmissionStatus) else "pending",
+        "publicScore": _score(row["publicScore"]),
+        "privateScore": _score(row["privateScore"]),
+    }
+    return Entry.model_validate(values)
 
 
 def _score(text: str) -> float | None:

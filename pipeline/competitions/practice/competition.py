@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
-from pipeline.competitions.practice import scorer, submission_list
+from pipeline.competitions.csv_records import read_records, write_records
+from pipeline.competitions.practice import scorer
 from pipeline.competitions.practice.source import PracticeSource, practice_key
 from pipeline.competitions.protocol import Entry
 
@@ -41,33 +42,38 @@ class PracticeCompetition:
             raise PipelineError(f"{csv}: no such file; make the submission first")
         self._source.fetch()
         with self._source.locked():
-            entries = submission_list.read_entries(self._list_path)
+            entries = self._oldest_first()
             for entry in entries:
                 if token in entry.message:
                     return entry
             entry = self._score(csv, message, reference=f"practice-{len(entries) + 1}")
-            submission_list.write_entries(self._list_path, [*entries, entry])
+            write_records(self._list_path, Entry, [*entries, entry])
         return entry
 
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""
-        return submission_list.read_entries(self._list_path)[::-1]
+        return self._oldest_first()[::-1]
+
+    def _oldest_first(self) -> list[Entry]:
+        return read_records(self._list_path, Entry, "a list of submissions")
 
     def _score(self, csv: Path, message: str, reference: str) -> Entry:
         """Return the entry of a new submission."""
-        try:
-            labels = submission.check(csv)
-        except PipelineError:
-            score = None
-        else:
-            score = scorer.score(self._source.folder, labels)
-        return Entry(
+        error = Entry(
             reference=reference,
             file_name=csv.name,
             submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
             message=message,
-            status="complete" if score else "error",
-            public_score=round(score.public, 5) if score else None,
-            private_score=round(score.private, 5) if score else None,
-            hidden_score=round(score.overall, 5) if score else None,
+            status="error",
         )
+        try:
+            labels = submission.check(csv)
+        except PipelineError:
+            return error
+        score = scorer.score(self._source.folder, labels)
+        scores = {
+            "public_score": round(score.public, 5),
+            "private_score": round(score.private, 5),
+            "hidden_score": round(score.overall, 5),
+        }
+        return error.model_copy(update={"status": "complete", **scores})
