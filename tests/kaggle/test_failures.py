@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.kaggle.call_failures import FailureKind, classify, explain
+from pipeline.competitions.kaggle.calls import FailureKind, classify, failure
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
 from pipeline.competitions.kaggle.entries import parse_entries
 from pipeline.competitions.protocol import Entry
@@ -185,7 +185,7 @@ def test_reasons_without_secrets(
 ) -> None:
     result = CommandResult(code, stdout, stderr, time_limit=1.0)
     assert classify(result) is kind
-    text = str(explain(result, kind, "testing"))
+    text = str(failure(result, kind, "testing"))
     assert expected in text
     assert UPLOAD_SESSION not in text
 

@@ -3,17 +3,12 @@
 import shutil
 import zipfile
 import zlib
-from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.common.errors import PipelineError
-from pipeline.common.files import replacing
-from pipeline.competitions.kaggle.csv_shapes import SHAPES, check_csv
+from pipeline.common.files import publish
+from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
-
-# Only these names are ever written. The archive may contain each as it is, or zipped once more.
-_REQUIRED = tuple(SHAPES)
-_OPTIONAL = (SPEC.sample_file,)
 
 # What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
 # subclass NotImplementedError on a compression that it does not know.
@@ -24,23 +19,28 @@ class BrokenArchiveError(PipelineError):
     """The archive is cut or damaged; another download may be complete."""
 
 
+def check_files(folder: Path) -> None:
+    """Check every cell of train.csv and test.csv in `folder`. Raises PipelineError."""
+    read_train(folder / SPEC.train_file, SPEC.train_rows)
+    read_test(folder / SPEC.test_file, SPEC.test_rows)
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Put the competition's CSV files from `archive` into `folder`, replacing old ones.
 
-    Before any file is replaced, each is read to its end, where zipfile compares its checksum, and
-    its shape is checked. Raises BrokenArchiveError or PipelineError, and then `folder` has not
-    changed.
+    They are first written beside the archive, which must be on the same disk: each is read to its
+    end, where zipfile compares its checksum, and every cell is checked. Raises BrokenArchiveError
+    or PipelineError, and then `folder` has not changed.
     """
     try:
-        with zipfile.ZipFile(archive) as file, ExitStack() as stack:
-            _refuse_escapes(file)
-            for name in (*_REQUIRED, *_OPTIONAL):
-                if not _contains(file, name):
-                    continue
-                target = stack.enter_context(replacing(folder / name))
-                _extract(file, name, target)
-                if name in SHAPES:
-                    _check_shape(target, name)
+        with zipfile.ZipFile(archive) as file:
+            names = _names_to_unpack(file)
+            for name in names:
+                _extract(file, name, archive.with_name(name))
+        _check_unpacked(archive.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            publish(archive.with_name(name), folder / name)
     except _DAMAGE as damage:
         raise BrokenArchiveError(
             f"{archive.name}: the downloaded file is not a whole zip archive ({damage}); run the "
@@ -53,38 +53,42 @@ def unpack(archive: Path, folder: Path) -> None:
         ) from None
 
 
-def _refuse_escapes(file: zipfile.ZipFile) -> None:
-    """Raise PipelineError if a member's name points outside the folder."""
-    for name in file.namelist():
-        path, windows = PurePosixPath(name), PureWindowsPath(name)
+def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
+    """Return the names of the files to unpack; no others are ever written.
+
+    The archive may contain each as it is, or zipped once more. Raises PipelineError if a data file
+    is missing, or if any member's name points outside the folder.
+    """
+    required, members = (SPEC.train_file, SPEC.test_file), file.namelist()
+    for member in members:
+        path, windows = PurePosixPath(member), PureWindowsPath(member)
         if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
             raise PipelineError(
-                f"{SPEC.archive}: refused, because its member {name!r} points outside the folder; "
-                f"only {', '.join(_REQUIRED)} and {SPEC.sample_file} belong in it; download it "
-                "again over a network that you trust"
+                f"{SPEC.archive}: refused, because its member {member!r} points outside the "
+                f"folder; only {', '.join(required)} and {SPEC.sample_file} belong in it; download "
+                "it again over a network that you trust"
             )
+    names = [
+        name
+        for name in (*required, SPEC.sample_file)
+        if name in members or f"{name}.zip" in members
+    ]
+    for name in required:
+        if name not in names:
+            raise PipelineError(
+                f"{SPEC.archive}: no {name} in it (found: {', '.join(members) or 'nothing'}); see "
+                f"{SPEC.url}/data for what the competition offers"
+            )
+    return names
 
 
-def _contains(file: zipfile.ZipFile, name: str) -> bool:
-    """Return whether the archive has `name`. Raises PipelineError if a required one is missing."""
-    if {name, f"{name}.zip"} & set(file.namelist()):
-        return True
-    if name in _OPTIONAL:
-        return False
-    raise PipelineError(
-        f"{SPEC.archive}: no {name} in it (found: {', '.join(file.namelist()) or 'nothing'})"
-        f"; see {SPEC.url}/data for what the competition offers"
-    )
-
-
-def _check_shape(path: Path, name: str) -> None:
-    """Raise PipelineError unless `path` has the shape of the competition's file `name`."""
+def _check_unpacked(folder: Path) -> None:
     try:
-        check_csv(path, SHAPES[name], f"{SPEC.archive}: {name}")
+        check_files(folder)
     except PipelineError as error:
         raise PipelineError(
-            f"{error}; see {SPEC.url}/data: if the competition's data has changed, this "
-            "version of the pipeline cannot use it"
+            f"{SPEC.archive} is not as expected: {error}; if Kaggle has changed the data (see "
+            f"{SPEC.url}/data), this version of the pipeline cannot use it"
         ) from None
 
 

@@ -1,15 +1,16 @@
 """The digits as Kaggle serves them, downloaded with the kaggle command."""
 
+import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.common.files import locked
 from pipeline.common.progress import Report
-from pipeline.competitions.kaggle.archive import BrokenArchiveError, unpack
-from pipeline.competitions.kaggle.call_failures import require_credentials
-from pipeline.competitions.kaggle.calls import CALL_LIMIT, Calls
-from pipeline.competitions.kaggle.csv_shapes import SHAPES, check_csv, is_stamped, stamp
+from pipeline.competitions.kaggle.archive import BrokenArchiveError, check_files, unpack
+from pipeline.competitions.kaggle.calls import call
+from pipeline.competitions.kaggle.credentials import require_credentials
 from pipeline.data.dataset import DataFiles
 from pipeline.data.spec import SPEC
 
@@ -17,8 +18,8 @@ from pipeline.data.spec import SPEC
 class KaggleSource:
     """The source `kaggle`: the competition's files in `folder`.
 
-    `report` gets progress lines. `download_limit` and `call_limit` bound one call of the kaggle
-    command (the download, any other), in seconds.
+    `report` gets progress lines. `download_limit` bounds the download, in seconds. The stamp
+    `.checked.json` records the files that were checked, so that the next check is cheap.
     """
 
     location = "kaggle"
@@ -30,12 +31,12 @@ class KaggleSource:
         report: Report,
         # 15 MB; the command itself gives up on a connection that is silent for 300 s.
         download_limit: float = 1800.0,
-        call_limit: float = CALL_LIMIT,
     ) -> None:
         self._folder = folder
+        self._paths = folder / SPEC.train_file, folder / SPEC.test_file
+        self._stamp = folder / ".checked.json"
         self._report = report
         self._download_limit = download_limit
-        self._calls = Calls(call_limit)
 
     def fetch(self) -> DataFiles:
         """Make sure that train.csv and test.csv exist, checked and complete; return their paths.
@@ -43,26 +44,36 @@ class KaggleSource:
         Costs next to nothing if they were checked before. Raises PipelineError, and then nothing
         in the folder has changed.
         """
-        if not is_stamped(self._folder):
+        if not self._is_stamped():
             # Two commands at once would remove each other's download.
             lock = self._folder.with_name(f".{self._folder.name}.lock")
-            with locked(lock, lambda: self._report("waiting for another download to end")):
+            with files.locked(lock, lambda: self._report("waiting for another download to end")):
                 if not self._files_are_good():
                     self._download()
-                stamp(self._folder)
-        return DataFiles(self._folder / SPEC.train_file, self._folder / SPEC.test_file)
+                # In a folder that cannot be written to, the next check is merely slower.
+                with suppress(OSError):
+                    files.write_text(self._stamp, json.dumps(self._states(), indent=2) + "\n")
+        return DataFiles(*self._paths)
+
+    def _states(self) -> dict[str, dict[str, int]]:
+        return {path.name: files.state(path) for path in self._paths}
+
+    def _is_stamped(self) -> bool:
+        """Return whether both files are as the stamp records them."""
+        try:
+            return bool(json.loads(self._stamp.read_text(encoding="utf-8")) == self._states())
+        except (OSError, ValueError):
+            return False
 
     def _files_are_good(self) -> bool:
-        """Return whether both data files exist with the right shape. Reports a wrong one."""
-        for name, shape in SHAPES.items():
-            path = self._folder / name
-            if not path.is_file():
-                return False
-            try:
-                check_csv(path, shape, str(path))
-            except PipelineError as error:
-                self._report(f"{error}: downloading it again")
-                return False
+        """Return whether both data files exist, with every cell right. Reports a wrong one."""
+        if not all(path.is_file() for path in self._paths):
+            return False
+        try:
+            check_files(self._folder)
+        except PipelineError as error:
+            self._report(f"{error}: downloading both files again")
+            return False
         return True
 
     def _download(self) -> None:
@@ -100,7 +111,7 @@ class KaggleSource:
         # -o, because without it the command takes a leftover of the right size for the real one.
         arguments = ["competitions", "download", SPEC.slug, "-o", "-p", str(folder)]
         limit = self._download_limit
-        self._calls.call(arguments, "downloading the data", time_limit=limit, on_beat=report_size)
+        call(arguments, "downloading the data", time_limit=limit, on_beat=report_size)
         if not archive.is_file():
             raise PipelineError(
                 f"{archive.name}: the kaggle command reported success but left no such file; run "

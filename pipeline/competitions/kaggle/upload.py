@@ -5,13 +5,14 @@ submission arrived is therefore always read from the list of submissions.
 """
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
-from pipeline.competitions.kaggle.call_failures import UNDECIDED, classify, require_credentials
-from pipeline.competitions.kaggle.calls import CALL_LIMIT, Calls
+from pipeline.competitions.kaggle.calls import UNDECIDED, call, classify, failure
 from pipeline.competitions.kaggle.command import run_kaggle
+from pipeline.competitions.kaggle.credentials import require_credentials
 from pipeline.competitions.kaggle.entries import parse_entries
 from pipeline.competitions.protocol import Entry
 from pipeline.data.spec import SPEC
@@ -23,10 +24,9 @@ _PAGE_SIZE = "200"
 class KaggleCompetition:
     """The competition `kaggle`: see `Competition` for what each method promises.
 
-    `report` gets progress lines. Times are in seconds: `upload_limit` and `call_limit` bound one
-    call of the kaggle command (the upload, any other). `settle_limit` is how long to look for a
-    submission in the list after its upload. `score_limit` is how long to wait for its score.
-    `poll` is the pause between two readings of the list.
+    `report` gets progress lines. Times are in seconds: `upload_limit` bounds the upload.
+    `settle_limit` is how long to look for a submission in the list after its upload. `score_limit`
+    is how long to wait for its score. `poll` is the pause between two readings of the list.
     """
 
     key = "kaggle"
@@ -37,14 +37,12 @@ class KaggleCompetition:
         report: Report,
         # 240 kB; the command would try for 369 s if the storage never answers.
         upload_limit: float = 180.0,
-        call_limit: float = CALL_LIMIT,
         settle_limit: float = 30.0,
         score_limit: float = 300.0,
         poll: float = 5.0,
     ) -> None:
         self._report = report
         self._upload_limit = upload_limit
-        self._calls = Calls(call_limit)
         self._settle_limit = settle_limit
         self._score_limit = score_limit
         self._poll = poll
@@ -56,8 +54,7 @@ class KaggleCompetition:
     def submissions(self) -> list[Entry]:
         """Return the newest 200 submissions, newest first. Raises PipelineError."""
         arguments = ["competitions", "submissions", SPEC.slug, "-v", "--page-size", _PAGE_SIZE]
-        result = self._calls.call(arguments, "listing the submissions")
-        return parse_entries(result.stdout)
+        return parse_entries(call(arguments, "listing the submissions").stdout)
 
     def submit(self, csv: Path, message: str, token: str) -> Entry:
         """Send `csv` with `message`, unless an entry has `token`, and wait for the score.
@@ -92,21 +89,18 @@ class KaggleCompetition:
         self._report(f"{doing} to Kaggle")
         # Joined with "=", so that a message or path may begin with a dash. A cancelled upload
         # may still have arrived, but the next attempt reads the list first and finds it.
-        arguments = [
-            "competitions",
-            "submit",
-            SPEC.slug,
-            "-q",
-            f"--file={csv}",
-            f"--message={message}",
-        ]
-        result = run_kaggle(arguments, time_limit=self._upload_limit, on_beat=report_time)
+        options = ["-q", f"--file={csv}", f"--message={message}"]
+        result = run_kaggle(
+            ["competitions", "submit", SPEC.slug, *options],
+            time_limit=self._upload_limit,
+            on_beat=report_time,
+        )
         kind = classify(result)
         patience = self._settle_limit if kind is None or kind in UNDECIDED else 0.0
         try:
             entry = self._read_back(token, patience)
         except PipelineError as error:
-            cause = f"; the upload: {self._calls.failure(result, kind, doing)}" if kind else ""
+            cause = f"; the upload: {failure(result, kind, doing)}" if kind else ""
             raise PipelineError(
                 f"whether Kaggle took {csv.name} is not known, because the list could not be read: "
                 f"{error}{cause}; look at {SPEC.url}/submissions"
@@ -114,7 +108,7 @@ class KaggleCompetition:
         if entry is not None:
             return entry
         if kind is not None:
-            raise self._calls.failure(result, kind, doing)
+            raise failure(result, kind, doing)
         raise PipelineError(
             f"the kaggle command reported {csv.name} as submitted, but the list does not show it "
             f"after {self._settle_limit:g} s; look at {SPEC.url}/submissions before you "
@@ -127,20 +121,13 @@ class KaggleCompetition:
         Raises PipelineError if the last reading failed.
         """
         deadline = time.monotonic() + patience
-        while True:
-            problem = None
-            try:
+        while time.monotonic() + self._poll <= deadline:
+            with suppress(PipelineError):
                 entry = self._find(token)
-            except PipelineError as error:
-                entry, problem = None, error
-            if entry is not None:
-                return entry
-            if time.monotonic() + self._poll > deadline:
-                break
+                if entry is not None:
+                    return entry
             time.sleep(self._poll)
-        if problem is not None:
-            raise problem
-        return None
+        return self._find(token)
 
     def _await_score(self, entry: Entry, token: str) -> Entry:
         """Return the entry once it is no longer pending, or as it is at the time limit."""
