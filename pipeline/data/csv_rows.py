@@ -5,8 +5,8 @@ Lines are counted as a text editor counts them: the header is line 1, the first 
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
@@ -14,19 +14,22 @@ from pipeline.common.errors import PipelineError
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield `(line, cells)` for each line of a UTF-8 CSV file, header first.
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield `(line, cells)` for each row of a UTF-8 CSV file with the header `columns`.
 
-    `line` counts from 1. An empty line has no cells. A byte order mark is ignored.
-    Raises PipelineError if the file is missing, unreadable, empty or not text.
+    A byte order mark is ignored. Raises PipelineError if the file is missing, unreadable, empty
+    or not text, if it has other columns, or if a row has more or fewer cells than columns.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            for cells in reader:
-                yield reader.line_num, cells
-            if reader.line_num == 0:
+            header = next(reader, None)
+            if header is None:
                 raise PipelineError(f"{path}: the file is empty; get it again")
+            _check_header(path, header, columns)
+            for cells in reader:
+                _check_width(path, reader.line_num, cells, columns)
+                yield reader.line_num, cells
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such file; make it or get it first") from None
     except OSError as error:
@@ -44,41 +47,17 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def read_header(path: Path) -> list[str]:
-    """Return the column names of a CSV file. Raises PipelineError as `read_rows` does."""
-    for _, cells in read_rows(path):
-        return cells
-    raise AssertionError("read_rows() raises for a file without lines")
+def _check_header(path: Path, header: Sequence[str], expected: Sequence[str]) -> None:
+    pairs = zip_longest(header, expected, fillvalue="(none)")
+    for number, (name, right_name) in enumerate(pairs, start=1):
+        if name != right_name:
+            raise PipelineError(
+                f"{path}, line 1: column {number} is {name!r} where {right_name!r} belongs; "
+                f"needed: {_summary(expected)}, found: {_summary(header)}"
+            )
 
 
-def check_header(path: Path, header: Sequence[str], expected: Sequence[str]) -> None:
-    """Raise PipelineError unless the columns in `header` are `expected`, in this order.
-
-    The error names the first column that is repeated, missing, unexpected or misplaced.
-    """
-    if list(header) != list(expected):
-        raise PipelineError(
-            f"{path}, line 1: {_header_fault(header, expected)}; needed: {_summary(expected)}, "
-            f"found: {_summary(header)}"
-        )
-
-
-def _header_fault(header: Sequence[str], expected: Sequence[str]) -> str:
-    for name, count in Counter(header).items():
-        if count > 1:
-            return f"column {name!r} occurs {count} times"
-    for name in expected:
-        if name not in header:
-            return f"column {name!r} is missing"
-    for name in header:
-        if name not in expected:
-            return f"column {name!r} is not expected"
-    number = next(n for n, name in enumerate(header) if name != expected[n])
-    return f"column {number + 1} is {header[number]!r} where {expected[number]!r} belongs"
-
-
-def check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[str]) -> None:
-    """Raise PipelineError unless a line has one cell per column."""
+def _check_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[str]) -> None:
     if not cells:
         raise PipelineError(
             f"{path}, line {line}: is empty; remove the line, or delete the file and get it again"

@@ -73,10 +73,9 @@ def as_images(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _read_table(path: Path, columns: Sequence[str], expected_rows: int | None) -> NDArray[np.uint8]:
     """Return the cells of a CSV file as uint8 [rows, columns]. Raises PipelineError."""
-    csv_rows.check_header(path, csv_rows.read_header(path), columns)
     try:
         table = _parse(path, columns)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         # Only a faulty file comes here, so the search may be slow.
         _raise_first_deviation(path, columns)
         raise PipelineError(
@@ -107,6 +106,8 @@ def _parse(path: Path, columns: Sequence[str]) -> NDArray[np.uint8]:
         low_memory=False,
     ) as reader:
         for frame in reader:
+            if list(frame.columns) != list(columns):
+                raise ValueError("other columns")
             if not isinstance(frame.index, pd.RangeIndex):
                 # pandas takes surplus cells at the start of each line for row names.
                 raise ValueError("more cells than columns")
@@ -122,10 +123,7 @@ def _parse(path: Path, columns: Sequence[str]) -> NDArray[np.uint8]:
 def _raise_first_deviation(path: Path, columns: Sequence[str]) -> None:
     """Raise PipelineError for the first line or cell that does not belong in the file."""
     limits = [(column, _highest(column)) for column in columns]
-    lines = csv_rows.read_rows(path)
-    next(lines)
-    for line, cells in lines:
-        csv_rows.check_width(path, line, cells, columns)
+    for line, cells in csv_rows.read_rows(path, columns):
         for (column, high), cell in zip(limits, cells, strict=True):
             csv_rows.whole_number(path, line, column, cell, 0, high)
 

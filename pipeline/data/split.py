@@ -85,18 +85,12 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
 
     `labels` is uint8 [n]; 0 < `fraction` < 1; 0 <= `seed` < 2**32. The rows are those of
     scikit-learn's `train_test_split(test_size=fraction, random_state=seed, stratify=labels)`,
-    sorted. Raises PipelineError if a setting is out of its range, a label has fewer than 2 rows,
-    or either side would have fewer rows than there are labels.
+    sorted. Raises PipelineError if a label has fewer than 2 rows, or if either side would have
+    fewer rows than there are labels.
     """
     # Importing scikit-learn takes 2 s, which a command that reads a saved split need not spend.
     from sklearn.model_selection import train_test_split
 
-    if not 0 < fraction < 1:
-        raise PipelineError(
-            f"split.validation_fraction: is {fraction}; a number between 0 and 1 is allowed, "
-            "such as 0.15"
-        )
-    _check_seed(seed)
     classes, counts = np.unique(labels, return_counts=True)
     for label, count in zip(classes, counts, strict=True):
         if count < 2:
@@ -122,12 +116,11 @@ def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: 
     Each split validates on its fold and trains on the others, so that every row is a validation
     row of exactly one split. `labels` is uint8 [n]; 2 <= `folds` <= the rarest label's rows;
     0 <= `seed` < 2**32. The folds are those of scikit-learn's
-    `StratifiedKFold(folds, shuffle=True, random_state=seed)`. Raises PipelineError if a setting is
+    `StratifiedKFold(folds, shuffle=True, random_state=seed)`. Raises PipelineError if `folds` is
     out of its range.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    _check_seed(seed)
     rarest = int(np.unique(labels, return_counts=True)[1].min())
     if not 2 <= folds <= rarest:
         raise PipelineError(
@@ -169,10 +162,3 @@ def exact_duplicates(train: Digits, test_images: NDArray[np.uint8]) -> pd.DataFr
             copies.append(("test", match, row, int(train.labels[match]), None))
     table = pd.DataFrame(copies, columns=list(DUPLICATE_COLUMNS))
     return table.astype(dict.fromkeys(DUPLICATE_COLUMNS[1:], "Int64"))
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise PipelineError(
-            f"split.seed: is {seed}; a whole number from 0 to 4294967295 is allowed"
-        )

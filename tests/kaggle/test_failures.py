@@ -9,7 +9,7 @@ import pytest
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.kaggle.calls import FailureKind, classify, failure
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
-from pipeline.competitions.kaggle.entries import parse_entries
+from pipeline.competitions.kaggle.upload import parse_entries
 from pipeline.competitions.protocol import Entry
 from tests.kaggle.bench import SETTINGS, Bench, enter
 from tests.kaggle_stand_in import KEY, TOKEN, UPLOAD_SESSION, USERNAME

@@ -112,7 +112,7 @@ def call(
     doing: str,
     *,
     time_limit: float = CALL_LIMIT,
-    on_beat: Callable[[float], None] | None = None,
+    on_beat: Callable[[float], None] = lambda seconds: None,
 ) -> CommandResult:
     """Run the kaggle command and return its result. Raises PipelineError if it failed.
 

@@ -60,7 +60,8 @@ def _access_tokens() -> Iterator[tuple[str | None, str]]:
         notebook = Path(os.environ.get("KAGGLE_API_V1_TOKEN", ""))
         yield _text(notebook), "the access token of this Kaggle notebook"
     value = os.environ.get("KAGGLE_API_TOKEN")
-    if value and not _exists(Path(value)):
+    # Path.exists would raise OSError for a token that is too long for a file's name.
+    if value and not os.path.exists(value):
         yield value, "the access token in the environment variable KAGGLE_API_TOKEN"
     elif value:
         # The command reads no other token file once this variable names a file.
@@ -77,27 +78,26 @@ def _username_and_key() -> str | None:
 
     Raises PipelineError if kaggle.json cannot be read, or if only one of the two is given.
     """
-    names = ("username", "key")
-    given = [name for name in names if os.environ.get(f"KAGGLE_{name}".upper())]
+    variables = {"username": "KAGGLE_USERNAME", "key": "KAGGLE_KEY"}
+    given = [name for name, variable in variables.items() if os.environ.get(variable)]
     if len(given) == 2:
         return "the environment variables KAGGLE_USERNAME and KAGGLE_KEY"
     path = config_folder() / "kaggle.json"
-    # The command saves other settings in this file too, so a file without both is no mistake.
     settings = _read_json(path)
-    stored = [name for name in names if settings.get(name)]
-    absent = [name for name in names if name not in given + stored]
-    if len(absent) == 2:
+    stored = [name for name in variables if name not in given and settings.get(name)]
+    # The command saves other settings in this file too, so a file without both is no mistake.
+    if not given and not stored:
         return None
-    if absent:
-        variable = f"KAGGLE_{absent[0]}".upper()
-        raise PipelineError(
-            f"{_short(path)}: no {absent[0]} in it, nor in the environment variable {variable}; "
-            f"username and key are needed together; download kaggle.json at {SETTINGS_URL}"
-        )
+    for name, variable in variables.items():
+        if name not in given + stored:
+            raise PipelineError(
+                f"{_short(path)}: no {name} in it, nor in the environment variable {variable}; "
+                f"username and key are needed together; download kaggle.json at {SETTINGS_URL}"
+            )
     if given:
-        variable = f"KAGGLE_{given[0]}".upper()
-        other = "key" if given == ["username"] else "username"
-        return f"the environment variable {variable} and the {other} in {_short(path)}"
+        return (
+            f"the environment variable {variables[given[0]]} and the {stored[0]} in {_short(path)}"
+        )
     return f"the username and key in {_short(path)}"
 
 
@@ -119,14 +119,14 @@ def config_folder() -> Path:
     if configured:
         return Path(configured)
     usual = Path.home() / ".kaggle"
-    if _exists(usual) or not sys.platform.startswith("linux"):
+    if os.path.exists(usual) or not sys.platform.startswith("linux"):
         return usual
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
 
 
 def _read_json(path: Path) -> dict[str, object]:
     """Return the JSON object in `path`, empty if there is no file. Raises PipelineError."""
-    if not _exists(path):
+    if not os.path.exists(path):
         return {}
     advice = f"download it again at {SETTINGS_URL} or remove it"
     text = _text(path)
@@ -149,17 +149,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _exists(path: Path) -> bool:
-    """Return whether `path` exists. A long token is no valid file name and raises OSError."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _short(path: Path) -> str:
     """Return `path` with ~ for the home folder."""
-    try:
-        return str(Path("~") / path.relative_to(Path.home()))
-    except ValueError:
-        return str(path)
+    home = Path.home()
+    return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)

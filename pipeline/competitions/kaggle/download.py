@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.common import files
@@ -15,6 +16,7 @@ from pipeline.data.dataset import DataFiles
 from pipeline.data.spec import SPEC
 
 
+@dataclass(frozen=True, kw_only=True)
 class KaggleSource:
     """The source `kaggle`: the competition's files in `folder`.
 
@@ -24,19 +26,10 @@ class KaggleSource:
 
     location = "kaggle"
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        report: Report,
-        # 15 MB; the command itself gives up on a connection that is silent for 300 s.
-        download_limit: float = 1800.0,
-    ) -> None:
-        self._folder = folder
-        self._paths = folder / SPEC.train_file, folder / SPEC.test_file
-        self._stamp = folder / ".checked.json"
-        self._report = report
-        self._download_limit = download_limit
+    folder: Path
+    report: Report
+    # 15 MB; the command itself gives up on a connection that is silent for 300 s.
+    download_limit: float = 1800.0
 
     def fetch(self) -> DataFiles:
         """Make sure that train.csv and test.csv exist, checked and complete; return their paths.
@@ -46,17 +39,21 @@ class KaggleSource:
         """
         if not self._is_stamped():
             # Two commands at once would remove each other's download.
-            lock = self._folder.with_name(f".{self._folder.name}.lock")
-            with files.locked(lock, lambda: self._report("waiting for another download to end")):
+            lock = self.folder.with_name(f".{self.folder.name}.lock")
+            with files.locked(lock, lambda: self.report("waiting for another download to end")):
                 if not self._files_are_good():
                     self._download()
                 # In a folder that cannot be written to, the next check is merely slower.
                 with suppress(OSError):
                     files.write_text(self._stamp, json.dumps(self._states(), indent=2) + "\n")
-        return DataFiles(*self._paths)
+        return DataFiles(self.folder / SPEC.train_file, self.folder / SPEC.test_file)
+
+    @property
+    def _stamp(self) -> Path:
+        return self.folder / ".checked.json"
 
     def _states(self) -> dict[str, dict[str, int]]:
-        return {path.name: files.state(path) for path in self._paths}
+        return {name: files.state(self.folder / name) for name in (SPEC.train_file, SPEC.test_file)}
 
     def _is_stamped(self) -> bool:
         """Return whether both files are as the stamp records them."""
@@ -67,12 +64,13 @@ class KaggleSource:
 
     def _files_are_good(self) -> bool:
         """Return whether both data files exist, with every cell right. Reports a wrong one."""
-        if not all(path.is_file() for path in self._paths):
-            return False
         try:
-            check_files(self._folder)
+            self._states()
+            check_files(self.folder)
+        except FileNotFoundError:
+            return False
         except PipelineError as error:
-            self._report(f"{error}: downloading both files again")
+            self.report(f"{error}: downloading both files again")
             return False
         return True
 
@@ -83,13 +81,13 @@ class KaggleSource:
         are stamped as checked, and the rest of a cut download could not be trusted anyway.
         """
         require_credentials()
-        temporary = self._folder / ".download"
+        temporary = self.folder / ".download"
         try:
             try:
-                unpack(self._download_archive(temporary), self._folder)
+                unpack(self._download_archive(temporary), self.folder)
             except BrokenArchiveError as error:
-                self._report(f"{error}: downloading it once more")
-                unpack(self._download_archive(temporary), self._folder)
+                self.report(f"{error}: downloading it once more")
+                unpack(self._download_archive(temporary), self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -105,13 +103,17 @@ class KaggleSource:
 
         def report_size(seconds: float) -> None:
             size = archive.stat().st_size / 1e6 if archive.exists() else 0.0
-            self._report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
+            self.report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
 
-        self._report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
+        self.report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
         # -o, because without it the command takes a leftover of the right size for the real one.
         arguments = ["competitions", "download", SPEC.slug, "-o", "-p", str(folder)]
-        limit = self._download_limit
-        call(arguments, "downloading the data", time_limit=limit, on_beat=report_size)
+        call(
+            arguments,
+            "downloading the data",
+            time_limit=self.download_limit,
+            on_beat=report_size,
+        )
         if not archive.is_file():
             raise PipelineError(
                 f"{archive.name}: the kaggle command reported success but left no such file; run "
