@@ -142,7 +142,7 @@ def test_the_first_of_two_faults_is_named(small_digits: Path, tmp_path: Path) ->
 
 def test_a_real_competition_has_its_number_of_rows(small_digits: Path) -> None:
     with pytest.raises(
-        PipelineError, match=r"test.csv: has 200 rows, the competition's file has 28,000; delete"
+        PipelineError, match=r"test.csv: has 200 rows; 28,000 are needed, make it or get it again"
     ):
         digits.read_test(small_digits / "test.csv", expected_rows=28_000)
 

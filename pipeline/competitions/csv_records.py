@@ -36,10 +36,7 @@ def read_records(path: Path, model: type[Record], content: str) -> list[Record]:
 def write_records(path: Path, model: type[Record], records: Sequence[Record]) -> None:
     """Write a CSV file with one column per field of `model`, completely or not at all."""
     columns = [field.alias or name for name, field in model.model_fields.items()]
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(record.model_dump(mode="json", by_alias=True) for record in records)

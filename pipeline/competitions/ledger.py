@@ -1,6 +1,7 @@
 """The record of uploads: one row per attempt, in submissions/ledger.csv."""
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -38,15 +39,15 @@ class Upload(BaseModel):
         return self.model_copy(update=entry.model_dump(exclude={"file_name", "message"}))
 
 
+@dataclass(frozen=True)
 class Ledger:
     """The rows of a ledger file, oldest first. Every change rewrites the whole file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    path: Path
 
     def uploads(self) -> list[Upload]:
         """Return all rows. Raises PipelineError if the file is damaged."""
-        return read_records(self._path, Upload, "a ledger of uploads")
+        return read_records(self.path, Upload, "a ledger of uploads")
 
     def of_csv(self, competition: str, sha256: str) -> Upload | None:
         """Return the newest upload of the CSV with this checksum to a competition, if any.
@@ -80,7 +81,7 @@ class Ledger:
                 message=f"{token} {message}".strip(),
                 submitted_at=now(),
             )
-            write_records(self._path, Upload, [*uploads, upload])
+            write_records(self.path, Upload, [*uploads, upload])
         return upload
 
     def update(self, upload: Upload) -> None:
@@ -90,13 +91,13 @@ class Ledger:
             rows = [
                 upload if (row.competition, row.token) == key else row for row in self.uploads()
             ]
-            write_records(self._path, Upload, rows)
+            write_records(self.path, Upload, rows)
 
     def submitting(self, report: Report) -> AbstractContextManager[None]:
         """Keep other processes from submitting until the block ends."""
-        path = self._path.parent / ".submit.lock"
+        path = self.path.parent / ".submit.lock"
         return locked(path, lambda: report("waiting for another submission to end"))
 
     def _locked(self) -> AbstractContextManager[None]:
         """Keep other processes from changing the ledger between a read and a write."""
-        return locked(self._path.parent / ".ledger.lock")
+        return locked(self.path.parent / ".ledger.lock")

@@ -23,10 +23,8 @@ CHECKSUMS = {
 """SHA-256 of each file after decompression: unlike that of the .gz, it does not depend on who
 compressed the copy. data/mnist/README.md lists both."""
 
-TRAINING_ROWS = 60_000
-"""The digits that MNIST's authors train on."""
-TEST_ROWS = 10_000
-"""The digits that MNIST's authors test on."""
+TRAINING_ROWS, TEST_ROWS = 60_000, 10_000
+"""The digits that MNIST's authors train on, and those that they test on."""
 
 _IMAGES_HEADER = 16  # bytes: magic number, count, height, width
 _LABELS_HEADER = 8  # bytes: magic number, count

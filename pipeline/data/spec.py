@@ -18,6 +18,8 @@ class CompetitionSpec:
     """
 
     slug: str = "digit-recognizer"
+    url: str = "https://www.kaggle.com/competitions/digit-recognizer"
+    archive: str = "digit-recognizer.zip"
     train_file: str = "train.csv"
     test_file: str = "test.csv"
     sample_file: str = "sample_submission.csv"
@@ -34,19 +36,14 @@ class CompetitionSpec:
     metric: str = "accuracy"
 
     @property
-    def url(self) -> str:
-        """The competition's page."""
-        return f"https://www.kaggle.com/competitions/{self.slug}"
+    def data_files(self) -> tuple[str, str]:
+        """The files with the digits: to train on and to predict."""
+        return (self.train_file, self.test_file)
 
     @property
     def last_label(self) -> int:
         """The highest label."""
         return self.classes - 1
-
-    @property
-    def archive(self) -> str:
-        """The name of the zip file that Kaggle serves."""
-        return f"{self.slug}.zip"
 
     @property
     def pixels(self) -> int:

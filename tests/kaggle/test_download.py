@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.kaggle.archive import BrokenArchiveError
+from pipeline.competitions.kaggle.download import BrokenArchiveError
 from pipeline.competitions.protocol import Competition, Source
 from tests.kaggle.bench import RULES, SETTINGS, Bench
 from tests.kaggle.files import GOOD, GOOD_ZIP, TEST, TRAIN, unpack_bytes
@@ -129,7 +129,7 @@ def flipped(content: bytes) -> bytes:
         (archive({**GOOD, "C:/x": b""}), "'C:/x' points outside the folder", False),
         (
             archive({**GOOD, "train.csv": TRAIN.partition(b"\n9,")[0]}),
-            "train.csv: has 37,800 rows, the competition's file has 42,000",
+            "train.csv: has 37,800 rows; 42,000 are needed",
             False,
         ),
         (

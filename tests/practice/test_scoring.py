@@ -34,7 +34,7 @@ def test_a_submission_is_scored_on_public_and_private_rows(
     assert (entry.reference, entry.status, entry.file_name) == ("practice-1", "complete", "run.csv")
     score = scorer.score(copy.folder, submission.check(path))
     assert (score.public, score.private) == (0.99, 0.996)
-    assert score.overall == 1 - 154 / 28_000
+    assert score.hidden == 1 - 154 / 28_000
 
 
 def test_a_token_is_submitted_once(

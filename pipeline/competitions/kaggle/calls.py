@@ -73,23 +73,21 @@ class FailureKind(Enum):
     )
 
 
-UNDECIDED = frozenset(
-    {FailureKind.SERVER, FailureKind.NETWORK, FailureKind.TOO_LONG, FailureKind.OTHER}
-)
+UNDECIDED = (FailureKind.SERVER, FailureKind.NETWORK, FailureKind.TOO_LONG, FailureKind.OTHER)
 """After one of these, Kaggle may or may not have taken a submission: the answer was lost."""
 
-_BY_TEXT = {
-    "os.makedirs(config_dir)": FailureKind.HOME,
-    "No space left on device": FailureKind.DISK,
-    "Authentication required": FailureKind.CREDENTIALS,
-}
-_STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error")
-_BY_STATUS = {
-    "400": FailureKind.BAD_REQUEST,
-    "401": FailureKind.CREDENTIALS,
-    "403": FailureKind.FORBIDDEN,
-    "404": FailureKind.NOT_FOUND,
-    "429": FailureKind.TOO_MANY,
+# What the text of a failed call contains; the first match counts.
+_MARKS = {
+    r"os\.makedirs\(config_dir\)": FailureKind.HOME,
+    r"No space left on device": FailureKind.DISK,
+    r"Authentication required|\b401 Client Error": FailureKind.CREDENTIALS,
+    r"\b400 Client Error.*CreateSubmission": FailureKind.REFUSED_SUBMISSION,
+    r"\b400 Client Error": FailureKind.BAD_REQUEST,
+    r"\b403 Client Error": FailureKind.FORBIDDEN,
+    r"\b404 Client Error": FailureKind.NOT_FOUND,
+    r"\b429 Client Error": FailureKind.TOO_MANY,
+    r"\b4\d\d Client Error": FailureKind.OTHER,
+    r"\b5\d\d Server Error": FailureKind.SERVER,
 }
 
 # What requests and urllib3 call failures below HTTP, in words; the first match is reported.
@@ -110,7 +108,6 @@ _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\b.*")
 def call(
     arguments: Sequence[str],
     doing: str,
-    *,
     time_limit: float = CALL_LIMIT,
     on_beat: Callable[[float], None] = lambda seconds: None,
 ) -> CommandResult:
@@ -135,16 +132,10 @@ def classify(result: CommandResult) -> FailureKind | None:
         # What the command prints if the storage refused the file; its exit code is then 0.
         refused = result.stdout.rstrip().endswith("Could not submit to competition")
         return FailureKind.REFUSED_UPLOAD if refused else None
-    for text, kind in _BY_TEXT.items():
-        if text in result.text:
+    for mark, kind in _MARKS.items():
+        if re.search(mark, result.text):
             return kind
-    status = _STATUS.search(result.text)
-    if status is None:
-        return FailureKind.NETWORK if _network_reason(result) else FailureKind.OTHER
-    if status[1] == "400" and "CreateSubmission" in result.text:
-        return FailureKind.REFUSED_SUBMISSION
-    other = FailureKind.SERVER if status[1].startswith("5") else FailureKind.OTHER
-    return _BY_STATUS.get(status[1], other)
+    return FailureKind.NETWORK if _network_reason(result) else FailureKind.OTHER
 
 
 def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineError:
@@ -154,7 +145,7 @@ def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineErr
         reason = _why_forbidden()
     elif kind is FailureKind.REFUSED_SUBMISSION:
         reason = _why_refused()
-    status = _STATUS.search(result.text)
+    status = re.search(r"\b(5\d\d) Server Error", result.text)
     message = kind.value.format(
         doing=doing,
         reason=reason,

@@ -83,7 +83,7 @@ def _username_and_key() -> str | None:
     if len(given) == 2:
         return "the environment variables KAGGLE_USERNAME and KAGGLE_KEY"
     path = config_folder() / "kaggle.json"
-    settings = _read_json(path)
+    settings, place = _read_json(path), _short(path)
     stored = [name for name in variables if name not in given and settings.get(name)]
     # The command saves other settings in this file too, so a file without both is no mistake.
     if not given and not stored:
@@ -91,14 +91,12 @@ def _username_and_key() -> str | None:
     for name, variable in variables.items():
         if name not in given + stored:
             raise PipelineError(
-                f"{_short(path)}: no {name} in it, nor in the environment variable {variable}; "
+                f"{place}: no {name} in it, nor in the environment variable {variable}; "
                 f"username and key are needed together; download kaggle.json at {SETTINGS_URL}"
             )
     if given:
-        return (
-            f"the environment variable {variables[given[0]]} and the {stored[0]} in {_short(path)}"
-        )
-    return f"the username and key in {_short(path)}"
+        return f"the environment variable {variables[given[0]]} and the {stored[0]} in {place}"
+    return f"the username and key in {place}"
 
 
 def _oauth() -> str | None:

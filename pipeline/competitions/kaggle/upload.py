@@ -90,11 +90,8 @@ class KaggleCompetition:
         # Joined with "=", so that a message or path may begin with a dash. A cancelled upload
         # may still have arrived, but the next attempt reads the list first and finds it.
         options = ["-q", f"--file={csv}", f"--message={message}"]
-        result = run_kaggle(
-            ["competitions", "submit", SPEC.slug, *options],
-            time_limit=self.upload_limit,
-            on_beat=report_time,
-        )
+        arguments = ["competitions", "submit", SPEC.slug, *options]
+        result = run_kaggle(arguments, time_limit=self.upload_limit, on_beat=report_time)
         kind = classify(result)
         patience = self.settle_limit if kind is None or kind in UNDECIDED else 0.0
         try:

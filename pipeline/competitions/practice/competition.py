@@ -1,5 +1,6 @@
 """The practice competition: scores submissions on this machine and lists them as Kaggle does."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,20 +12,19 @@ from pipeline.competitions.practice.source import PracticeSource, practice_key
 from pipeline.competitions.protocol import Entry
 
 
+@dataclass(frozen=True)
 class PracticeCompetition:
     """The competition whose hidden labels `source` builds; see `Competition` for the methods.
 
     The list of submissions is `submissions.csv` in the source's folder.
     """
 
-    def __init__(self, source: PracticeSource) -> None:
-        self._source = source
-        self._list_path = source.folder / "submissions.csv"
+    source: PracticeSource
 
     @property
     def key(self) -> str:
         """The name that the ledger records: each seed has hidden rows of its own."""
-        return practice_key(self._source.seed)
+        return practice_key(self.source.seed)
 
     def check_ready(self) -> None:
         """Do nothing: a practice submission needs only this machine."""
@@ -40,8 +40,8 @@ class PracticeCompetition:
             raise PipelineError(f"message: {message!r} lacks the token {token!r}; add it")
         if not csv.is_file():
             raise PipelineError(f"{csv}: no such file; make the submission first")
-        self._source.fetch()
-        with self._source.locked():
+        self.source.fetch()
+        with self.source.locked():
             entries = self._oldest_first()
             for entry in entries:
                 if token in entry.message:
@@ -54,12 +54,16 @@ class PracticeCompetition:
         """Return the submissions made so far, newest first. Raises PipelineError."""
         return self._oldest_first()[::-1]
 
+    @property
+    def _list_path(self) -> Path:
+        return self.source.folder / "submissions.csv"
+
     def _oldest_first(self) -> list[Entry]:
         return read_records(self._list_path, Entry, "a list of submissions")
 
     def _score(self, csv: Path, message: str, reference: str) -> Entry:
         """Return the entry of a new submission."""
-        error = Entry(
+        entry = Entry(
             reference=reference,
             file_name=csv.name,
             submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,11 +73,7 @@ class PracticeCompetition:
         try:
             labels = submission.check(csv)
         except PipelineError:
-            return error
-        score = scorer.score(self._source.folder, labels)
-        scores = {
-            "public_score": round(score.public, 5),
-            "private_score": round(score.private, 5),
-            "hidden_score": round(score.overall, 5),
-        }
-        return error.model_copy(update={"status": "complete", **scores})
+            return entry
+        score = scorer.score(self.source.folder, labels)
+        scores = {f"{name}_score": round(share, 5) for name, share in vars(score).items()}
+        return entry.model_copy(update={"status": "complete", **scores})

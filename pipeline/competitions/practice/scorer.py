@@ -24,7 +24,7 @@ class Score:
 
     public: float
     private: float
-    overall: float
+    hidden: float
 
 
 def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
@@ -49,7 +49,7 @@ def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
     return Score(
         public=float(correct[public].mean()),
         private=float(correct[~public].mean()),
-        overall=float(correct.mean()),
+        hidden=float(correct.mean()),
     )
 
 

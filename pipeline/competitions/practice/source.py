@@ -59,8 +59,7 @@ class PracticeSource:
         return files.locked(self.folder.with_name(f".{self.folder.name}.lock"))
 
     def _build(self) -> None:
-        # Importing scikit-learn takes 2 s, which a command that finds the folder built need not
-        # spend.
+        # Importing scikit-learn takes 2 s, which is wasted if the folder is complete.
         from pipeline.competitions.practice import builder
 
         self._stamp_path.unlink(missing_ok=True)
