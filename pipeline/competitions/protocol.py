@@ -35,14 +35,12 @@ class Source(Protocol):
     @property
     def location(self) -> str:
         """What run.json records as `source`; as `SOURCE` it names the same digits again."""
-        ...
 
     def fetch(self) -> DataFiles:
         """Make sure that the data files exist, checked and complete, and return their paths.
 
         Does nothing if they already are. Raises PipelineError.
         """
-        ...
 
 
 class Competition(Protocol):
@@ -51,14 +49,12 @@ class Competition(Protocol):
     @property
     def key(self) -> str:
         """The name that the ledger records. Competitions with other hidden rows have other keys."""
-        ...
 
     def check_ready(self) -> None:
         """Raise PipelineError if `submit` is sure to fail, before hours go into training.
 
         Uses no network.
         """
-        ...
 
     def submit(self, csv: Path, message: str, token: str) -> Entry:
         """Send `csv` with `message`, wait for its score, and return its entry in the list.
@@ -67,8 +63,6 @@ class Competition(Protocol):
         an entry already has the token, that entry is returned and nothing is sent. The status may
         still be "pending" if the score did not come within the time limit. Raises PipelineError.
         """
-        ...
 
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""
-        ...

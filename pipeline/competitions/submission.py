@@ -50,7 +50,9 @@ def check(path: Path, rows: int = SPEC.test_rows) -> NDArray[np.uint8]:
     table = read_table(path, {_ID_COLUMN: _HIGHEST_ID, _LABEL_COLUMN: SPEC.last_label}, rows)
     ids, labels = table.T
     right_ids = np.arange(SPEC.first_id, SPEC.first_id + rows)
-    for row in np.flatnonzero(ids != right_ids)[:1]:
+    wrong_rows = np.flatnonzero(ids != right_ids)
+    if len(wrong_rows):
+        row = wrong_rows[0]
         raise PipelineError(
             f"{path}, line {row + 2}, column {_ID_COLUMN!r}: is {ids[row]} where {right_ids[row]} "
             f"belongs; number the rows from {right_ids[0]} to {right_ids[-1]} in the order of "

@@ -92,12 +92,11 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
     from sklearn.model_selection import train_test_split
 
     classes, counts = np.unique(labels, return_counts=True)
-    for label, count in zip(classes, counts, strict=True):
-        if count < 2:
-            raise PipelineError(
-                f"{SPEC.train_file}: label {label} has {count} row; a label needs 2 or more rows "
-                "to be on both sides of the split, add rows or leave the label out"
-            )
+    if counts.min() < 2:
+        raise PipelineError(
+            f"{SPEC.train_file}: label {classes[counts.argmin()]} has 1 row; a label needs 2 or "
+            "more rows to be on both sides of the split, add rows or leave the label out"
+        )
     try:
         train_rows, validation_rows = train_test_split(
             np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels

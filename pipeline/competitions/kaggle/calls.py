@@ -12,13 +12,8 @@ from enum import Enum
 from typing import Any
 
 from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle import credentials
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
-from pipeline.competitions.kaggle.credentials import (
-    SETTINGS_URL,
-    config_folder,
-    find_credentials,
-    require_credentials,
-)
 from pipeline.data.spec import SPEC
 
 CALL_LIMIT = 60.0
@@ -31,9 +26,9 @@ class FailureKind(Enum):
     """What went wrong, with the message for it. `failure` fills in what stands in braces."""
 
     CREDENTIALS = (
-        f"Kaggle refused {{credentials}}; make a new one at {SETTINGS_URL} and put it there; a "
-        "token is used before a key, so a bad token must be replaced or removed even if the key "
-        "is good"
+        f"Kaggle refused {{credentials}}; make a new one at {credentials.SETTINGS_URL} and put it "
+        "there; a token is used before a key, so a bad token must be replaced or removed even if "
+        "the key is good"
     )
     FORBIDDEN = "Kaggle does not allow it (403 while {doing}){reason}"
     NOT_FOUND = (
@@ -116,7 +111,7 @@ def call(
     `doing` says for the error message what the call is for, as in "downloading the data". The
     other arguments are those of `run_kaggle`. Without credentials, the command is not run.
     """
-    require_credentials()
+    credentials.require_credentials()
     result = run_kaggle(arguments, time_limit=time_limit, on_beat=on_beat)
     kind = classify(result)
     if kind is not None:
@@ -149,11 +144,11 @@ def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineErr
     message = kind.value.format(
         doing=doing,
         reason=reason,
-        credentials=find_credentials(),
+        credentials=credentials.find_credentials(),
         status=status[1] if status else "no status",
         network=_network_reason(result),
         limit=result.time_limit,
-        folder=config_folder(),
+        folder=credentials.config_folder(),
         last_line=_last_line(result),
     )
     return PipelineError(message)
@@ -168,7 +163,8 @@ def _why_forbidden() -> str:
         if str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug
     ]
     rules = f"accept the rules at {SPEC.url}/rules (Join Competition), then {_RETRY}"
-    account = f"check at {SETTINGS_URL} that your phone is verified and the token may do this"
+    settings = credentials.SETTINGS_URL
+    account = f"check at {settings} that your phone is verified and the token may do this"
     if not entered:
         return f"; {rules}; if you have, {account}"
     if entered[0]:

@@ -16,7 +16,7 @@ from pipeline.competitions.protocol import Entry
 class PracticeCompetition:
     """The competition whose hidden labels `source` builds; see `Competition` for the methods.
 
-    The list of submissions is `submissions.csv` in the source's folder.
+    The list of submissions is `submissions.csv` in the source's folder, oldest first.
     """
 
     source: PracticeSource
@@ -42,24 +42,21 @@ class PracticeCompetition:
             raise PipelineError(f"{csv}: no such file; make the submission first")
         self.source.fetch()
         with self.source.locked():
-            entries = self._oldest_first()
+            entries = self.submissions()
             for entry in entries:
                 if token in entry.message:
                     return entry
             entry = self._score(csv, message, reference=f"practice-{len(entries) + 1}")
-            write_records(self._list_path, Entry, [*entries, entry])
+            write_records(self._list_path, Entry, [*reversed(entries), entry])
         return entry
 
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""
-        return self._oldest_first()[::-1]
+        return read_records(self._list_path, Entry, "a list of submissions")[::-1]
 
     @property
     def _list_path(self) -> Path:
         return self.source.folder / "submissions.csv"
-
-    def _oldest_first(self) -> list[Entry]:
-        return read_records(self._list_path, Entry, "a list of submissions")
 
     def _score(self, csv: Path, message: str, reference: str) -> Entry:
         """Return the entry of a new submission."""

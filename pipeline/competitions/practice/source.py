@@ -103,8 +103,6 @@ class PracticeSource:
 def _is_unchanged(path: Path, recorded: dict[str, int | str]) -> bool:
     """Compare a file with the size, time of change and checksum in the stamp."""
     state = files.state(path)
-    if state["bytes"] != recorded["bytes"]:
-        return False
-    return state["changed_ns"] == recorded["changed_ns"] or (
-        files.sha256(path) == recorded["sha256"]
-    )
+    if state.items() <= recorded.items():
+        return True
+    return state["bytes"] == recorded["bytes"] and files.sha256(path) == recorded["sha256"]
