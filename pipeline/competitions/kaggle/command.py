@@ -51,8 +51,8 @@ def run_kaggle(
     """Run `kaggle <arguments>` in the person's own environment and return its result.
 
     The command is stopped after `time_limit` seconds. Every 10 seconds `on_beat` is called with the
-    seconds elapsed. Raises KeyboardInterrupt if the command was cancelled with Ctrl-C,
-    which it reports as a success, and PipelineError if it is not installed.
+    seconds elapsed. Raises KeyboardInterrupt if the command was cancelled with Ctrl-C, which it
+    reports as a success, and PipelineError if it is not installed.
     """
     environment = {
         name: value for name, value in os.environ.items() if name not in _VERBOSE_VARIABLES
