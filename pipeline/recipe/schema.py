@@ -19,9 +19,7 @@ class SplitSettings(Section):
     validation_fraction: float = Field(
         0.15, gt=0, lt=1, description="share of rows held out; with members.folds it is 1 / folds"
     )
-    seed: int = Field(
-        0, ge=0, lt=2**32, description="random_state of train_test_split or StratifiedKFold"
-    )
+    seed: int = Field(0, ge=0, lt=2**32, description="scikit-learn's random_state for the split")
 
 
 class NetworkSettings(Section):
