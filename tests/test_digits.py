@@ -67,19 +67,23 @@ def test_a_file_that_a_spreadsheet_saved_is_read(
 WRONG: dict[str, tuple[Change, str]] = {
     "column missing": (
         columns(lambda cells: cells[:5] + cells[6:]),
-        r"train.csv, line 1: column 'pixel4' is missing; needed: label,pixel0,...,pixel783 "
+        r"train.csv, line 1: column 6 is 'pixel5' where 'pixel4' belongs; "
+        r"needed: label,pixel0,...,pixel783 "
         r"\(785 columns\), found: label,pixel0,...,pixel783 \(784 columns\)",
     ),
-    "label missing": (columns(lambda cells: cells[1:]), "line 1: column 'label' is missing"),
+    "label missing": (
+        columns(lambda cells: cells[1:]),
+        "line 1: column 1 is 'pixel0' where 'label' belongs",
+    ),
     "column too many": (
         columns(lambda cells: [*cells, "id" if cells[0] == "label" else "1"]),
-        "line 1: column 'id' is not expected; allowed: label,pixel0,",
+        r"line 1: column 786 is 'id' where '\(none\)' belongs; needed: label,pixel0,",
     ),
     "columns swapped": (
         columns(lambda cells: [cells[0], cells[2], cells[1], *cells[3:]]),
-        "line 1: column 2 is 'pixel1' where 'pixel0' belongs; put the columns in the order label,",
+        "line 1: column 2 is 'pixel1' where 'pixel0' belongs; needed: label,",
     ),
-    "column twice": (cell(1, 3, "pixel1"), "line 1: column 'pixel1' occurs 2 times"),
+    "column twice": (cell(1, 3, "pixel1"), "line 1: column 4 is 'pixel1' where 'pixel2' belongs"),
     "fraction": (
         cell(5, 8, "12.5"),
         "train.csv, line 5, column 'pixel7': is '12.5', not a whole number; "
@@ -138,13 +142,13 @@ def test_the_first_of_two_faults_is_named(small_digits: Path, tmp_path: Path) ->
 
 def test_a_real_competition_has_its_number_of_rows(small_digits: Path) -> None:
     with pytest.raises(
-        PipelineError, match=r"test.csv: has 200 rows, the competition's file has 28,000; delete"
+        PipelineError, match=r"test.csv: has 200 rows; 28,000 are needed, make it or get it again"
     ):
         digits.read_test(small_digits / "test.csv", expected_rows=28_000)
 
 
 def test_labels_in_the_test_file_are_refused(small_digits: Path) -> None:
-    with pytest.raises(PipelineError, match="column 'label' is not expected"):
+    with pytest.raises(PipelineError, match="column 1 is 'label' where 'pixel0' belongs"):
         digits.read_test(small_digits / "train.csv")
 
 

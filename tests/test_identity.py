@@ -83,7 +83,7 @@ DECIDING = {
         "PIXEL_DIVISOR = 256.0",
     ),
     "a fast layer": ("networks/fast_layers.py", r"^LARGEST_MAP = 8", "LARGEST_MAP = 9"),
-    "the split": ("data/split.py", r"fraction=1 / folds", "fraction=2 / folds"),
+    "the split": ("data/split.py", r"data_fingerprint, 1 / folds", "data_fingerprint, 2 / folds"),
     "a constant of prediction": ("prediction/ensemble.py", r"^DOUBT = 0\.25", "DOUBT = 0.3"),
     "which rows a member trains on": (
         "executors/tasks.py",

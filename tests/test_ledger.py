@@ -17,7 +17,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def entry(status: str = "complete", score: float | None = 0.99) -> Entry:
-    return Entry("7", "a.csv", "2026-01-01T00:00:00", "m", status, score, None)  # type: ignore[arg-type]
+    row = {"ref": "7", "fileName": "a.csv", "date": "2026-01-01T00:00:00", "description": "m"}
+    return Entry.model_validate({**row, "status": status, "publicScore": score})
 
 
 def test_an_attempt_is_found_again_by_its_csv(ledger: Ledger) -> None:
@@ -77,5 +78,5 @@ def test_a_damaged_ledger_is_named(ledger: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "submissions" / "ledger.csv"
     path.parent.mkdir()
     path.write_text("run,public_score\nrun-1,high\n")
-    with pytest.raises(PipelineError, match=r"ledger\.csv is not a ledger of uploads"):
+    with pytest.raises(PipelineError, match=r"ledger\.csv: is not a ledger of uploads"):
         ledger.uploads()

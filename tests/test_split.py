@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
+from pipeline import recipe
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data.digits import Digits
@@ -93,15 +94,24 @@ def test_a_damaged_split_is_refused(split: Split, tmp_path: Path) -> None:
             Split.load(path, DATA)
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
-def test_a_fraction_out_of_range_is_refused(fraction: float, labelled: Digits) -> None:
-    with pytest.raises(PipelineError, match=r"split.validation_fraction: is .*between 0 and 1"):
-        hold_out(labelled.labels, fraction, 0, DATA)
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("split.validation_fraction=0", "is 0; it must be greater than 0"),
+        ("split.validation_fraction=1", "is 1; it must be less than 1"),
+        ("split.validation_fraction=-0.1", "is -0.1; it must be greater than 0"),
+        ("split.validation_fraction=1.5", "is 1.5; it must be less than 1"),
+        ("split.validation_fraction=nan", "is nan; it must be a finite number"),
+        ("split.seed=-1", "is -1; it must be greater than or equal to 0"),
+        ("split.seed=4294967296", "is 4294967296; it must be less than 4294967296"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(setting: str, message: str) -> None:
+    with pytest.raises(PipelineError, match=f"{setting.split('=')[0]} {message}"):
+        recipe.load("quick", setting)
 
 
 def test_settings_that_cannot_be_met_are_refused(labelled: Digits) -> None:
-    with pytest.raises(PipelineError, match=r"split.seed: is -1; a whole number from 0 to"):
-        hold_out(labelled.labels, 0.15, -1, DATA)
     with pytest.raises(PipelineError, match=r"0.001 of 800 rows cannot put each of 10 labels"):
         hold_out(labelled.labels, 0.001, 0, DATA)
     lonely = np.append(labelled.labels[labelled.labels != 7], np.uint8(7))

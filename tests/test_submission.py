@@ -53,12 +53,15 @@ def test_wrong_labels_are_not_written(labels: np.ndarray, message: str, tmp_path
     [
         ("", "run.csv: the file is empty"),
         ("Label,ImageId\n7,1\n", "line 1: column 1 is 'Label' where 'ImageId' belongs"),
-        ("ImageId,label\n1,7\n", "line 1: column 'Label' is missing"),
-        ("ImageId,Label,Score\n1,7,1\n", "line 1: column 'Score' is not expected"),
-        ("1,7\n2,2\n3,1\n", "line 1: column 'ImageId' is missing"),
+        ("ImageId,label\n1,7\n", "line 1: column 2 is 'label' where 'Label' belongs"),
+        ("ImageId,Label,Score\n1,7,1\n", r"line 1: column 3 is 'Score' where '\(none\)' belongs"),
+        ("1,7\n2,2\n3,1\n", "line 1: column 1 is '1' where 'ImageId' belongs"),
         ("ImageId,Label\n1,7\n2,2\n", "run.csv: has 2 rows; 3 are needed"),
         ("ImageId,Label\n1,7\n2,2\n3,1\n4,0\n", "run.csv: has 4 rows; 3 are needed"),
-        ("ImageId,Label\n0,7\n1,2\n2,1\n", "line 2, column 'ImageId': is 0; a whole number from 1"),
+        (
+            "ImageId,Label\n0,7\n1,2\n2,1\n",
+            "line 2, column 'ImageId': is 0 where 1 belongs; number",
+        ),
         (
             "ImageId,Label\n1,7\n3,2\n2,1\n",
             "line 3, column 'ImageId': is 3 where 2 belongs; number",

@@ -76,6 +76,12 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def state(path: Path) -> dict[str, int]:
+    """Return a file's size and time of change, by which a stamp recognises it."""
+    status = path.stat()
+    return {"bytes": status.st_size, "changed_ns": status.st_mtime_ns}
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as file:

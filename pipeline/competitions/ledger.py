@@ -1,14 +1,14 @@
 """The record of uploads: one row per attempt, in submissions/ledger.csv."""
 
-import csv
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from pipeline.common.errors import PipelineError
-from pipeline.common.files import locked, replacing
+from pipeline.common.files import locked
 from pipeline.common.progress import Report
+from pipeline.competitions.csv_records import read_records, write_records
 from pipeline.competitions.protocol import Entry
 from pipeline.runs import now
 
@@ -36,38 +36,18 @@ class Upload(BaseModel):
 
     def listed_as(self, entry: Entry) -> "Upload":
         """Return the row updated by the competition's entry."""
-        return self.model_copy(
-            update={
-                "reference": entry.reference,
-                "submitted_at": entry.submitted_at,
-                "status": entry.status,
-                "public_score": entry.public_score,
-                "private_score": entry.private_score,
-                "hidden_score": entry.hidden_score,
-            }
-        )
+        return self.model_copy(update=entry.model_dump(exclude={"file_name", "message"}))
 
 
+@dataclass(frozen=True)
 class Ledger:
     """The rows of a ledger file, oldest first. Every change rewrites the whole file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    path: Path
 
     def uploads(self) -> list[Upload]:
         """Return all rows. Raises PipelineError if the file is damaged."""
-        if not self._path.exists():
-            return []
-        try:
-            with self._path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
-            return [Upload.model_validate(_without_blanks(row)) for row in rows]
-        except (ValidationError, UnicodeDecodeError, csv.Error) as error:
-            detail = " ".join(str(error).split())[:100]
-            raise PipelineError(
-                f"{self._path} is not a ledger of uploads ({detail}); correct the row, or move "
-                "the file away"
-            ) from None
+        return read_records(self.path, Upload, "a ledger of uploads")
 
     def of_csv(self, competition: str, sha256: str) -> Upload | None:
         """Return the newest upload of the CSV with this checksum to a competition, if any.
@@ -101,35 +81,23 @@ class Ledger:
                 message=f"{token} {message}".strip(),
                 submitted_at=now(),
             )
-            self._write([*uploads, upload])
+            write_records(self.path, Upload, [*uploads, upload])
         return upload
 
     def update(self, upload: Upload) -> None:
         """Replace the row that has the upload's token and competition."""
         key = (upload.competition, upload.token)
         with self._locked():
-            self._write(
-                [upload if (row.competition, row.token) == key else row for row in self.uploads()]
-            )
-
-    def _write(self, uploads: list[Upload]) -> None:
-        with (
-            replacing(self._path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, list(Upload.model_fields), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(upload.model_dump() for upload in uploads)
+            rows = [
+                upload if (row.competition, row.token) == key else row for row in self.uploads()
+            ]
+            write_records(self.path, Upload, rows)
 
     def submitting(self, report: Report) -> AbstractContextManager[None]:
         """Keep other processes from submitting until the block ends."""
-        path = self._path.parent / ".submit.lock"
+        path = self.path.parent / ".submit.lock"
         return locked(path, lambda: report("waiting for another submission to end"))
 
     def _locked(self) -> AbstractContextManager[None]:
         """Keep other processes from changing the ledger between a read and a write."""
-        return locked(self._path.parent / ".ledger.lock")
-
-
-def _without_blanks(row: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in row.items() if value != ""}
+        return locked(self.path.parent / ".ledger.lock")

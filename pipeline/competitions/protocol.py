@@ -1,31 +1,32 @@
 """What the pipeline needs from a source of digits and from a competition, whichever they are."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, Field, PlainSerializer
 
 from pipeline.data.dataset import DataFiles
 
 SubmissionStatus = Literal["pending", "complete", "error"]
+Score = Annotated[float, PlainSerializer("{:.5f}".format, when_used="json")] | None
+"""A share of correct labels in [0, 1], with 5 decimals in a file; None if none is shown."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One submission as the competition lists it.
+class Entry(BaseModel, frozen=True, populate_by_name=True):
+    """One submission as the competition lists it, in the columns of the kaggle command's CSV.
 
-    `reference` is the competition's own name for it. `submitted_at` is UTC in ISO 8601. A score is
-    the share of correct labels in [0, 1], or None if the competition shows none; `hidden_score`
-    counts all hidden rows, public and private.
+    `reference` is the competition's own name for it. `submitted_at` is UTC in ISO 8601.
+    `hidden_score`, which Kaggle does not have, counts all hidden rows, public and private.
     """
 
-    reference: str
-    file_name: str
-    submitted_at: str
-    message: str
+    reference: str = Field(alias="ref")
+    file_name: str = Field(alias="fileName")
+    submitted_at: str = Field(alias="date")
+    message: str = Field(alias="description")
     status: SubmissionStatus
-    public_score: float | None
-    private_score: float | None
-    hidden_score: float | None = None
+    public_score: Score = Field(None, alias="publicScore")
+    private_score: Score = Field(None, alias="privateScore")
+    hidden_score: Score = Field(None, alias="hiddenScore")
 
 
 class Source(Protocol):
@@ -34,14 +35,12 @@ class Source(Protocol):
     @property
     def location(self) -> str:
         """What run.json records as `source`; as `SOURCE` it names the same digits again."""
-        ...
 
     def fetch(self) -> DataFiles:
         """Make sure that the data files exist, checked and complete, and return their paths.
 
         Does nothing if they already are. Raises PipelineError.
         """
-        ...
 
 
 class Competition(Protocol):
@@ -50,14 +49,12 @@ class Competition(Protocol):
     @property
     def key(self) -> str:
         """The name that the ledger records. Competitions with other hidden rows have other keys."""
-        ...
 
     def check_ready(self) -> None:
         """Raise PipelineError if `submit` is sure to fail, before hours go into training.
 
         Uses no network.
         """
-        ...
 
     def submit(self, csv: Path, message: str, token: str) -> Entry:
         """Send `csv` with `message`, wait for its score, and return its entry in the list.
@@ -66,8 +63,6 @@ class Competition(Protocol):
         an entry already has the token, that entry is returned and nothing is sent. The status may
         still be "pending" if the score did not come within the time limit. Raises PipelineError.
         """
-        ...
 
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""
-        ...

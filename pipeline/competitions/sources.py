@@ -17,7 +17,7 @@ from pipeline.data.spec import SPEC
 
 MNIST_FOLDER = Path(__file__).parents[2] / "data" / "mnist"
 
-_KAGGLE, _PRACTICE, _MNIST, _FOLDER = "kaggle", "practice", "mnist", "folder"
+_KAGGLE, _PRACTICE, _MNIST = "kaggle", "practice", "mnist"
 
 _NO_SUBMISSION = (
     f"SOURCE is {_MNIST}, whose test labels are public, so there is nothing to submit; make "
@@ -89,9 +89,15 @@ def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -
     competition; each has its own folder below `data_folder`. Raises PipelineError for any other
     `source`, and for a practice seed other than 0 without the practice competition.
     """
-    kind, description = _describe(source, practice_seed)
-    report(f"source: {description}")
+    kind, reason, hint = source, "", ""
+    if source == "auto":
+        credentials = find_credentials()
+        kind, reason = _KAGGLE, f", with {credentials}"
+        if credentials is None:
+            kind, reason = _PRACTICE, ", as no Kaggle credentials were found"
+            hint = "; make doctor says how to set them up"
     if kind == _PRACTICE:
+        report(f"source: the practice competition{reason} (PRACTICE_SEED={practice_seed}{hint})")
         folder = data_folder / practice_key(practice_seed)
         practice = PracticeSource(folder, MNIST_FOLDER, practice_seed)
         return Origin(practice, PracticeCompetition(practice))
@@ -101,36 +107,18 @@ def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -
             "competition here; add SOURCE=practice, or leave out PRACTICE_SEED"
         )
     if kind == _KAGGLE:
-        kaggle = KaggleSource(data_folder / _KAGGLE, report=report)
+        report(f"source: Kaggle{reason}")
+        kaggle = KaggleSource(folder=data_folder / _KAGGLE, report=report)
         return Origin(kaggle, KaggleCompetition(report=report))
     if kind == _MNIST:
+        labelled, others = f"{mnist.TRAINING_ROWS:,}", f"{mnist.TEST_ROWS:,}"
+        report(f"source: MNIST, {labelled} labelled digits and {others} to test on")
         return Origin(MnistSource(MNIST_FOLDER), refusal=_NO_SUBMISSION)
-    return Origin(FolderSource(Path(source).expanduser()))
-
-
-def _describe(source: str, practice_seed: int) -> tuple[str, str]:
-    """Return the kind of `source` and its description. Raises PipelineError."""
-    if source == "auto":
-        form = find_credentials()
-        if form is not None:
-            return _KAGGLE, f"Kaggle, with {form}"
-        return _PRACTICE, (
-            "the practice competition, as no Kaggle credentials were found "
-            f"(PRACTICE_SEED={practice_seed}; make doctor says how to set them up)"
-        )
-    descriptions = {
-        _KAGGLE: "Kaggle",
-        _PRACTICE: f"the practice competition (PRACTICE_SEED={practice_seed})",
-        _MNIST: (
-            f"MNIST, {mnist.TRAINING_ROWS:,} labelled digits and {mnist.TEST_ROWS:,} to test on"
-        ),
-    }
-    if source in descriptions:
-        return source, descriptions[source]
     folder = Path(source).expanduser()
-    if folder.is_dir():
-        return _FOLDER, f"the folder {folder}"
-    raise PipelineError(
-        f"SOURCE is {source!r}; it must be auto, {', '.join(descriptions)}, or a folder with "
-        f"{SPEC.train_file} and {SPEC.test_file}"
-    )
+    if not folder.is_dir():
+        raise PipelineError(
+            f"SOURCE is {source!r}; it must be auto, {_KAGGLE}, {_PRACTICE}, {_MNIST}, or a folder "
+            f"with {SPEC.train_file} and {SPEC.test_file}"
+        )
+    report(f"source: the folder {folder}")
+    return Origin(FolderSource(folder))

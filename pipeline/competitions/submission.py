@@ -1,6 +1,5 @@
 """The file that is submitted: the columns `ImageId,Label`, one row per row of `test.csv`."""
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,12 @@ from numpy.typing import NDArray
 
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.data import csv_rows
+from pipeline.data.csv_table import read_table
 from pipeline.data.spec import SPEC
 
 _COLUMNS = SPEC.submission_columns
 _ID_COLUMN, _LABEL_COLUMN = _COLUMNS
+_HIGHEST_ID = 10**9  # any: which one belongs where is checked apart
 
 
 def write(path: Path, labels: NDArray[np.integer]) -> None:
@@ -47,24 +47,15 @@ def check(path: Path, rows: int = SPEC.test_rows) -> NDArray[np.uint8]:
     The header must be `ImageId,Label` and the ids 1, 2, ..., `rows` in this order. Raises
     PipelineError with the file, line (the header is line 1) and column of the first deviation.
     """
-    lines = csv_rows.read_rows(path)
-    _, header = next(lines)
-    csv_rows.check_header(path, header, _COLUMNS)
-    first, last = SPEC.first_id, SPEC.first_id + rows - 1
-    labels = []
-    for number, (line, cells) in enumerate(islice(lines, rows), start=first):
-        csv_rows.check_width(path, line, cells, _COLUMNS)
-        image_id = csv_rows.whole_number(path, line, _ID_COLUMN, cells[0], first, last)
-        if image_id != number:
-            raise PipelineError(
-                f"{path}, line {line}, column {_ID_COLUMN!r}: is {image_id} where {number} "
-                f"belongs; number the rows from {first} to {last} in the order of {SPEC.test_file}"
-            )
-        label = csv_rows.whole_number(path, line, _LABEL_COLUMN, cells[1], 0, SPEC.last_label)
-        labels.append(label)
-    count = len(labels) + sum(1 for _ in lines)
-    if count != rows:
+    table = read_table(path, {_ID_COLUMN: _HIGHEST_ID, _LABEL_COLUMN: SPEC.last_label}, rows)
+    ids, labels = table.T
+    right_ids = np.arange(SPEC.first_id, SPEC.first_id + rows)
+    wrong_rows = np.flatnonzero(ids != right_ids)
+    if len(wrong_rows):
+        row = wrong_rows[0]
         raise PipelineError(
-            f"{path}: has {count:,} rows; {rows:,} are needed, one per row of {SPEC.test_file}"
+            f"{path}, line {row + 2}, column {_ID_COLUMN!r}: is {ids[row]} where {right_ids[row]} "
+            f"belongs; number the rows from {right_ids[0]} to {right_ids[-1]} in the order of "
+            f"{SPEC.test_file}"
         )
-    return np.array(labels, dtype=np.uint8)
+    return np.asarray(labels, dtype=np.uint8)

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,35 +29,11 @@ class DataFiles:
     form: Literal["csv", "idx"] = "csv"
 
 
-class Dataset(Protocol):
-    """Digits that are read on first use and then kept.
+class CsvDataset:
+    """A competition's train.csv and test.csv, every cell checked, each read on first use.
 
     Each property raises PipelineError if a file is missing, damaged or deviates.
     """
-
-    @property
-    def fingerprint(self) -> str:
-        """64 hexadecimal digits that change with any pixel or label."""
-        ...
-
-    @property
-    def labelled(self) -> Digits:
-        """The rows to train and validate on."""
-        ...
-
-    @property
-    def test_images(self) -> NDArray[np.uint8]:
-        """The rows to predict: uint8 [n, 28, 28, 1]."""
-        ...
-
-    @property
-    def test_labels(self) -> NDArray[np.uint8] | None:
-        """Their labels, uint8 [n], if the source publishes them; else None."""
-        ...
-
-
-class CsvDataset:
-    """A competition's train.csv and test.csv, every cell checked."""
 
     test_labels = None
 
@@ -66,24 +42,27 @@ class CsvDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What identifies the bytes of both files."""
+        """64 hexadecimal digits that change with any byte of the files."""
         return digits.fingerprint(self._files.train, self._files.test)
 
     @cached_property
     def labelled(self) -> Digits:
-        """The rows of train.csv."""
+        """The rows of train.csv, to train and validate on."""
         rows = SPEC.train_rows if self._files.full_size else None
         return digits.read_train(self._files.train, rows)
 
     @cached_property
     def test_images(self) -> NDArray[np.uint8]:
-        """The rows of test.csv."""
+        """The rows of test.csv, to predict: uint8 [n, 28, 28, 1]."""
         rows = SPEC.test_rows if self._files.full_size else None
         return digits.read_test(self._files.test, rows)
 
 
 class MnistDataset:
-    """MNIST as its authors divide it: 60,000 rows to train on, 10,000 to test on, all labelled."""
+    """MNIST as its authors divide it: 60,000 rows to train on, 10,000 to test on, all labelled.
+
+    The files are read on first use. Properties raise PipelineError if one is missing or damaged.
+    """
 
     fingerprint = hashlib.sha256("\n".join(mnist.CHECKSUMS.values()).encode()).hexdigest()
     """What identifies the files' contents, whose checksums are compared at each reading."""
@@ -98,19 +77,23 @@ class MnistDataset:
 
     @property
     def labelled(self) -> Digits:
-        """MNIST's 60,000 training rows."""
+        """The rows to train and validate on."""
         count = mnist.TRAINING_ROWS
         return Digits(images=self._all.images[:count], labels=self._all.labels[:count])
 
     @property
     def test_images(self) -> NDArray[np.uint8]:
-        """MNIST's 10,000 test rows."""
+        """The rows to predict: uint8 [10000, 28, 28, 1]."""
         return self._all.images[mnist.TRAINING_ROWS :]
 
     @property
     def test_labels(self) -> NDArray[np.uint8]:
-        """Their labels, which are public."""
+        """Their public labels, uint8 [10000]."""
         return self._all.labels[mnist.TRAINING_ROWS :]
+
+
+Dataset = CsvDataset | MnistDataset
+"""The digits of one source."""
 
 
 def open_dataset(files: DataFiles) -> Dataset:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class CompetitionSpec:
-    """Everything about a competition that no setting changes.
+    """Everything about Kaggle's digit-recognizer that no setting changes.
+
+    Source: https://www.kaggle.com/competitions/digit-recognizer/data and its Evaluation page.
 
     Counts of rows leave out the header. `public_rows` of the test rows count for the public score.
     `side` is the height and the width of an image in pixels. Pixels are whole numbers from 0
@@ -15,36 +17,33 @@ class CompetitionSpec:
     `test_file`. `metric` is the name of the score.
     """
 
-    slug: str
-    train_file: str
-    test_file: str
-    sample_file: str
-    train_rows: int
-    test_rows: int
-    public_rows: int
-    label_column: str
-    pixel_prefix: str
-    side: int
-    highest_pixel: int
-    classes: int
-    submission_columns: tuple[str, str]
-    first_id: int
-    metric: str
+    slug: str = "digit-recognizer"
+    url: str = "https://www.kaggle.com/competitions/digit-recognizer"
+    archive: str = "digit-recognizer.zip"
+    train_file: str = "train.csv"
+    test_file: str = "test.csv"
+    sample_file: str = "sample_submission.csv"
+    train_rows: int = 42_000
+    test_rows: int = 28_000
+    public_rows: int = 7_000
+    label_column: str = "label"
+    pixel_prefix: str = "pixel"
+    side: int = 28
+    highest_pixel: int = 255
+    classes: int = 10
+    submission_columns: tuple[str, str] = ("ImageId", "Label")
+    first_id: int = 1
+    metric: str = "accuracy"
 
     @property
-    def url(self) -> str:
-        """The competition's page."""
-        return f"https://www.kaggle.com/competitions/{self.slug}"
+    def data_files(self) -> tuple[str, str]:
+        """The files with the digits: to train on and to predict."""
+        return (self.train_file, self.test_file)
 
     @property
     def last_label(self) -> int:
         """The highest label."""
         return self.classes - 1
-
-    @property
-    def archive(self) -> str:
-        """The name of the zip file that Kaggle serves."""
-        return f"{self.slug}.zip"
 
     @property
     def pixels(self) -> int:
@@ -67,22 +66,5 @@ class CompetitionSpec:
         return (self.label_column, *self.test_columns)
 
 
-SPEC = CompetitionSpec(
-    slug="digit-recognizer",
-    train_file="train.csv",
-    test_file="test.csv",
-    sample_file="sample_submission.csv",
-    train_rows=42_000,
-    test_rows=28_000,
-    public_rows=7_000,
-    label_column="label",
-    pixel_prefix="pixel",
-    side=28,
-    highest_pixel=255,
-    classes=10,
-    submission_columns=("ImageId", "Label"),
-    first_id=1,
-    metric="accuracy",
-)
-"""Kaggle's digit-recognizer. Source: https://www.kaggle.com/competitions/digit-recognizer/data
-and its Evaluation page (accuracy, a quarter of the test rows public)."""
+SPEC = CompetitionSpec()
+"""The one competition that this pipeline is for."""

@@ -47,15 +47,7 @@ class Split:
     def save(self, path: Path) -> None:
         """Write the split to a `.npz` file, wholly or not at all."""
         with files.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                data_fingerprint=np.array(self.data_fingerprint),
-                fraction=np.array(self.fraction),
-                seed=np.array(self.seed),
-                train_rows=self.train_rows,
-                validation_rows=self.validation_rows,
-                fingerprint=np.array(self.fingerprint),
-            )
+            np.savez(file, **vars(self), fingerprint=np.array(self.fingerprint))
 
     @classmethod
     def load(cls, path: Path, data_fingerprint: str) -> "Split":
@@ -93,25 +85,18 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
 
     `labels` is uint8 [n]; 0 < `fraction` < 1; 0 <= `seed` < 2**32. The rows are those of
     scikit-learn's `train_test_split(test_size=fraction, random_state=seed, stratify=labels)`,
-    sorted. Raises PipelineError if a setting is out of its range, a label has fewer than 2 rows,
-    or either side would have fewer rows than there are labels.
+    sorted. Raises PipelineError if a label has fewer than 2 rows, or if either side would have
+    fewer rows than there are labels.
     """
     # Importing scikit-learn takes 2 s, which a command that reads a saved split need not spend.
     from sklearn.model_selection import train_test_split
 
-    if not 0 < fraction < 1:
-        raise PipelineError(
-            f"split.validation_fraction: is {fraction}; a number between 0 and 1 is allowed, "
-            "such as 0.15"
-        )
-    _check_seed(seed)
     classes, counts = np.unique(labels, return_counts=True)
-    for label, count in zip(classes, counts, strict=True):
-        if count < 2:
-            raise PipelineError(
-                f"{SPEC.train_file}: label {label} has {count} row; a label needs 2 or more rows "
-                "to be on both sides of the split, add rows or leave the label out"
-            )
+    if counts.min() < 2:
+        raise PipelineError(
+            f"{SPEC.train_file}: label {classes[counts.argmin()]} has 1 row; a label needs 2 or "
+            "more rows to be on both sides of the split, add rows or leave the label out"
+        )
     try:
         train_rows, validation_rows = train_test_split(
             np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels
@@ -121,13 +106,7 @@ def hold_out(labels: NDArray[np.uint8], fraction: float, seed: int, data_fingerp
             f"split.validation_fraction: {fraction} of {len(labels)} rows cannot put each of "
             f"{len(classes)} labels on both sides ({error}); choose a fraction nearer to 0.5"
         ) from error
-    return Split(
-        data_fingerprint=data_fingerprint,
-        fraction=fraction,
-        seed=seed,
-        train_rows=np.sort(train_rows).astype(np.int64),
-        validation_rows=np.sort(validation_rows).astype(np.int64),
-    )
+    return Split(data_fingerprint, fraction, seed, np.sort(train_rows), np.sort(validation_rows))
 
 
 def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: str) -> list[Split]:
@@ -136,12 +115,11 @@ def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: 
     Each split validates on its fold and trains on the others, so that every row is a validation
     row of exactly one split. `labels` is uint8 [n]; 2 <= `folds` <= the rarest label's rows;
     0 <= `seed` < 2**32. The folds are those of scikit-learn's
-    `StratifiedKFold(folds, shuffle=True, random_state=seed)`. Raises PipelineError if a setting is
+    `StratifiedKFold(folds, shuffle=True, random_state=seed)`. Raises PipelineError if `folds` is
     out of its range.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    _check_seed(seed)
     rarest = int(np.unique(labels, return_counts=True)[1].min())
     if not 2 <= folds <= rarest:
         raise PipelineError(
@@ -150,13 +128,7 @@ def k_folds(labels: NDArray[np.uint8], folds: int, seed: int, data_fingerprint: 
         )
     pairs = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     return [
-        Split(
-            data_fingerprint=data_fingerprint,
-            fraction=1 / folds,
-            seed=seed,
-            train_rows=train_rows.astype(np.int64),
-            validation_rows=validation_rows.astype(np.int64),
-        )
+        Split(data_fingerprint, 1 / folds, seed, train_rows, validation_rows)
         for train_rows, validation_rows in pairs
     ]
 
@@ -189,10 +161,3 @@ def exact_duplicates(train: Digits, test_images: NDArray[np.uint8]) -> pd.DataFr
             copies.append(("test", match, row, int(train.labels[match]), None))
     table = pd.DataFrame(copies, columns=list(DUPLICATE_COLUMNS))
     return table.astype(dict.fromkeys(DUPLICATE_COLUMNS[1:], "Int64"))
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise PipelineError(
-            f"split.seed: is {seed}; a whole number from 0 to 4294967295 is allowed"
-        )

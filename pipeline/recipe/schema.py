@@ -23,7 +23,7 @@ class SplitSettings(Section):
     """
 
     validation_fraction: float = Field(0.15, gt=0, lt=1, description="share of rows held out")
-    seed: NonNegativeInt = Field(0, description="random seed of the split; SEED does not change it")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the split; SEED does not change it")
 
 
 class NetworkSettings(Section):

@@ -27,7 +27,6 @@ ENTRY_POINTS = (
 
 NOT_COUNTED = {
     "pipeline.common": "errors, files and messages",
-    "pipeline.data.csv_rows": "errors in damaged files",
     "pipeline.networks.__init__": "a list of names",
     "pipeline.recipe": "settings, which are part of the identity themselves",
     "pipeline.runs": "the record",

@@ -30,7 +30,8 @@ class Bench:
 
     def source(self, **settings: Any) -> KaggleSource:
         """Return the source with the given settings."""
-        return KaggleSource(self.folder, **({"report": self.lines.append} | settings))
+        defaults: dict[str, Any] = {"folder": self.folder, "report": self.lines.append}
+        return KaggleSource(**(defaults | settings))
 
     def competition(self, **settings: Any) -> KaggleCompetition:
         """Return a competition whose pauses are short; `settings` override them."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.competitions.kaggle.archive import unpack
+from pipeline.competitions.kaggle.download import unpack
 from tests.kaggle_stand_in import archive
 
 PIXELS = ",".join(f"pixel{number}" for number in range(784))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.kaggle.archive import BrokenArchiveError
+from pipeline.competitions.kaggle.download import BrokenArchiveError
 from pipeline.competitions.protocol import Competition, Source
 from tests.kaggle.bench import RULES, SETTINGS, Bench
 from tests.kaggle.files import GOOD, GOOD_ZIP, TEST, TRAIN, unpack_bytes
@@ -48,7 +48,7 @@ def test_fetch_of_checked_files_starts_no_command(
     bench.source().fetch()
     for module in ("calls", "upload"):
         monkeypatch.setattr(f"pipeline.competitions.kaggle.{module}.run_kaggle", None)
-    monkeypatch.setattr("pipeline.competitions.kaggle.download.check_csv", None)
+    monkeypatch.setattr("pipeline.competitions.kaggle.download.check_files", None)
     assert bench.source().fetch().train == bench.folder / "train.csv"
 
 
@@ -90,7 +90,9 @@ def test_archive_that_stays_truncated_changes_nothing(bench: Bench) -> None:
     text = bench.failure(bench.source().fetch)
     assert "digit-recognizer.zip: the downloaded file is not a whole zip archive" in text
     assert bench.server.count("archive") == 2
-    assert any("train.csv: the first line is not the competition's" in x for x in bench.lines)
+    assert any(
+        "train.csv, line 1: column 2 is '(none)' where 'pixel0' belongs" in x for x in bench.lines
+    )
     assert (bench.folder / "train.csv").read_text() == "label\n7\n"
     assert sorted(path.name for path in bench.folder.iterdir()) == ["test.csv", "train.csv"]
 
@@ -127,17 +129,22 @@ def flipped(content: bytes) -> bytes:
         (archive({**GOOD, "C:/x": b""}), "'C:/x' points outside the folder", False),
         (
             archive({**GOOD, "train.csv": TRAIN.partition(b"\n9,")[0]}),
-            "train.csv: 37800 rows found, 42000 needed",
+            "train.csv: has 37,800 rows; 42,000 are needed",
             False,
         ),
         (
             archive({**GOOD, "test.csv": TEST.replace(b"pixel783", b"pixel784", 1)}),
-            "test.csv: the first line is not the competition's header (784 columns found, 784",
+            "test.csv, line 1: column 784 is 'pixel784' where 'pixel783' belongs; needed: pixel0,",
             False,
         ),
         (
-            archive({**GOOD, "test.csv": TEST[:-3] + b"\n"}),
-            "test.csv: not every row has 784 columns",
+            archive({**GOOD, "test.csv": TEST.replace(b"\n0,", b"\n", 1)}),
+            "test.csv, line 2: has 783 cells, 784 are needed",
+            False,
+        ),
+        (
+            archive({**GOOD, "test.csv": TEST.replace(b"\n0,", b"\n300,", 1)}),
+            "test.csv, line 2, column 'pixel0': is 300; a whole number from 0 to 255 is needed",
             False,
         ),
     ],

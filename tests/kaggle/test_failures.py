@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.kaggle.call_failures import FailureKind, classify, explain
+from pipeline.competitions.kaggle.calls import FailureKind, classify, failure
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
-from pipeline.competitions.kaggle.entries import parse_entries
+from pipeline.competitions.kaggle.upload import parse_entries
 from pipeline.competitions.protocol import Entry
 from tests.kaggle.bench import SETTINGS, Bench, enter
 from tests.kaggle_stand_in import KEY, TOKEN, UPLOAD_SESSION, USERNAME
@@ -185,7 +185,7 @@ def test_reasons_without_secrets(
 ) -> None:
     result = CommandResult(code, stdout, stderr, time_limit=1.0)
     assert classify(result) is kind
-    text = str(explain(result, kind, "testing"))
+    text = str(failure(result, kind, "testing"))
     assert expected in text
     assert UPLOAD_SESSION not in text
 
@@ -198,10 +198,14 @@ def test_parse_entries_reads_each_column() -> None:
         "6,b.csv,soon,m,SubmissionStatus.ERROR,,\r\n"
         "5,c.csv,2025-01-02 03:04:05,m,SubmissionStatus.NEW,,\r\n"
     )
+    names = ("reference", "file_name", "submitted_at", "message", "status", "public_score")
     assert parse_entries(text) == [
-        Entry("7", "a.csv", "2025-01-02T03:04:05+00:00", "m", "complete", 0.99, None),
-        Entry("6", "b.csv", "soon", "m", "error", None, None),
-        Entry("5", "c.csv", "2025-01-02T03:04:05+00:00", "m", "pending", None, None),
+        Entry.model_validate(dict(zip(names, values, strict=True)))
+        for values in (
+            ("7", "a.csv", "2025-01-02T03:04:05+00:00", "m", "complete", 0.99),
+            ("6", "b.csv", "soon", "m", "error", None),
+            ("5", "c.csv", "2025-01-02T03:04:05+00:00", "m", "pending", None),
+        )
     ]
 
 

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
-from pipeline.competitions.practice import builder, scorer, submission_list
+from pipeline.competitions.practice import builder, scorer
 from pipeline.competitions.practice.competition import PracticeCompetition
 from pipeline.competitions.practice.source import PracticeSource
 from tests.practice.hidden import hidden_rows
+
+COLUMNS = "ref,fileName,date,description,status,publicScore,privateScore,hiddenScore"
 
 
 def test_a_submission_is_scored_on_public_and_private_rows(
@@ -32,7 +34,7 @@ def test_a_submission_is_scored_on_public_and_private_rows(
     assert (entry.reference, entry.status, entry.file_name) == ("practice-1", "complete", "run.csv")
     score = scorer.score(copy.folder, submission.check(path))
     assert (score.public, score.private) == (0.99, 0.996)
-    assert score.overall == 1 - 154 / 28_000
+    assert score.hidden == 1 - 154 / 28_000
 
 
 def test_a_token_is_submitted_once(
@@ -51,7 +53,7 @@ def test_a_token_is_submitted_once(
     assert (second.public_score, second.private_score) == (0.0, 0.0)
     assert competition.submissions() == [second, first]
     text = (copy.folder / "submissions.csv").read_text().splitlines()
-    assert text[0] == "ref,fileName,date,description,status,publicScore,privateScore,hiddenScore"
+    assert text[0] == COLUMNS
     assert text[1].startswith("practice-1,run.csv,2")
     assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,1.00000,1.00000')
 
@@ -93,16 +95,16 @@ def test_impossible_calls_are_refused(competition: PracticeCompetition, tmp_path
     "text",
     [
         "a,b\n1,2\n",
-        ",".join(submission_list.COLUMNS) + "\n1,f,d,m,lost,,\n",
-        ",".join(submission_list.COLUMNS) + "\n1,f,d,m,complete,high,\n",
-        ",".join(submission_list.COLUMNS) + "\n1,f\n",
+        f"{COLUMNS}\n1,f,d,m,lost,,,\n",
+        f"{COLUMNS}\n1,f,d,m,complete,high,,\n",
+        f"{COLUMNS}\n1,f\n",
     ],
 )
 def test_a_damaged_list_is_refused(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "submissions.csv"
-    path.write_text(text)
+    competition = PracticeCompetition(PracticeSource(tmp_path, tmp_path / "no mnist", 0))
+    (tmp_path / "submissions.csv").write_text(text)
     with pytest.raises(PipelineError, match=r"submissions.csv: is not a list of submissions"):
-        submission_list.read_entries(path)
+        competition.submissions()
 
 
 def test_only_the_scorer_knows_the_path_of_the_hidden_labels() -> None:

@@ -1,5 +1,1 @@
-"""Kaggle through its own command line.
-
-`download.py` is the source of the digits, `upload.py` is the competition. The others are their
-parts.
-"""
+"""Kaggle through its own command: `download.py` gets the digits, `upload.py` submits."""

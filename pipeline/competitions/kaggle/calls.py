@@ -1,85 +1,213 @@
-"""Calls of the kaggle command that return a result or raise a clear error."""
+"""Calls of the kaggle command, and why one failed, in one line that says what to do.
+
+The command drops the reason that Kaggle gives and keeps only the HTTP status, so the reason is
+worked out from the status and the call. The command's own text is never shown whole, because it
+can contain an upload address with a session token.
+"""
 
 import json
+import re
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
-from pipeline.competitions.kaggle.call_failures import (
-    FailureKind,
-    KaggleError,
-    classify,
-    daily_limit,
-    explain,
-    forbidden,
-)
+from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle import credentials
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
 from pipeline.data.spec import SPEC
 
 CALL_LIMIT = 60.0
 """Seconds after which a call is stopped that neither downloads nor uploads."""
 
-_LIMITS = ("numAllowedNow", "numToday")
-"""The fields of `kaggle competitions submission-limits --json` that are read here."""
+_RETRY = "run the same command again"
 
 
-class Calls:
-    """Runs the kaggle command and finds out why a call failed.
+class FailureKind(Enum):
+    """What went wrong, with the message for it. `failure` fills in what stands in braces."""
 
-    `time_limit`, in seconds, bounds each call that has no limit of its own.
+    CREDENTIALS = (
+        f"Kaggle refused {{credentials}}; make a new one at {credentials.SETTINGS_URL} and put it "
+        "there; a token is used before a key, so a bad token must be replaced or removed even if "
+        "the key is good"
+    )
+    FORBIDDEN = "Kaggle does not allow it (403 while {doing}){reason}"
+    NOT_FOUND = (
+        "Kaggle has no competition or file of that name (404 while {doing}); check whether "
+        f"{SPEC.url} opens in a browser; if so, run `make setup` and {_RETRY}"
+    )
+    TOO_MANY = (
+        f"Kaggle got too many requests (429 while {{doing}}); wait some minutes, then {_RETRY}"
+    )
+    BAD_REQUEST = (
+        "Kaggle refused the request (400 while {doing}); see "
+        f"{SPEC.url} for what it accepts at present"
+    )
+    REFUSED_SUBMISSION = "Kaggle refused the submission (400){reason}"
+    REFUSED_UPLOAD = (
+        f"Kaggle's storage refused the file while {{doing}}, so nothing was submitted; {_RETRY}"
+    )
+    SERVER = (
+        f"Kaggle's server failed ({{status}} while {{doing}}); wait some minutes, then {_RETRY}"
+    )
+    NETWORK = (
+        "Kaggle cannot be reached while {doing}: {network}; check the network and the proxy "
+        f"(HTTPS_PROXY), then {_RETRY}"
+    )
+    TOO_LONG = (
+        "Kaggle did not finish within {limit:g} s while {doing}; the kaggle command was stopped; "
+        f"check the network, then {_RETRY}"
+    )
+    HOME = (
+        "{folder}: the kaggle command cannot make its settings folder there; set "
+        "KAGGLE_CONFIG_DIR to a folder that you can write to"
+    )
+    DISK = f"the disk is full while {{doing}}; free 300 MB, then {_RETRY}"
+    OTHER = (
+        "the kaggle command failed while {doing}: {last_line}; "
+        f"{_RETRY}, and if it fails again run `make doctor`"
+    )
+
+
+UNDECIDED = (FailureKind.SERVER, FailureKind.NETWORK, FailureKind.TOO_LONG, FailureKind.OTHER)
+"""After one of these, Kaggle may or may not have taken a submission: the answer was lost."""
+
+# What the text of a failed call contains; the first match counts.
+_MARKS = {
+    r"os\.makedirs\(config_dir\)": FailureKind.HOME,
+    r"No space left on device": FailureKind.DISK,
+    r"Authentication required|\b401 Client Error": FailureKind.CREDENTIALS,
+    r"\b400 Client Error.*CreateSubmission": FailureKind.REFUSED_SUBMISSION,
+    r"\b400 Client Error": FailureKind.BAD_REQUEST,
+    r"\b403 Client Error": FailureKind.FORBIDDEN,
+    r"\b404 Client Error": FailureKind.NOT_FOUND,
+    r"\b429 Client Error": FailureKind.TOO_MANY,
+    r"\b4\d\d Client Error": FailureKind.OTHER,
+    r"\b5\d\d Server Error": FailureKind.SERVER,
+}
+
+# What requests and urllib3 call failures below HTTP, in words; the first match is reported.
+_NETWORK = {
+    r"NameResolutionError|Name or service not known|getaddrinfo": "a host name was not found",
+    r"SSLError|CERTIFICATE_VERIFY_FAILED": "the certificate check failed",
+    r"Connection refused": "the connection was refused",
+    r"Tunnel connection failed|ProxyError": "the proxy refused the request",
+    r"Network is unreachable|No route to host": "the network is unreachable",
+    r"Read timed out|ConnectTimeout|ReadTimeout": "there was no answer in time",
+    r"ConnectionError|Connection aborted|RemoteDisconnected|Max retries exceeded"
+    r"|IncompleteRead|Download failed after": "the connection broke",
+}
+_ADDRESS = re.compile(r"\w+://\S+|\burl: \S+")
+_AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\b.*")
+
+
+def call(
+    arguments: Sequence[str],
+    doing: str,
+    time_limit: float = CALL_LIMIT,
+    on_beat: Callable[[float], None] = lambda seconds: None,
+) -> CommandResult:
+    """Run the kaggle command and return its result. Raises PipelineError if it failed.
+
+    `doing` says for the error message what the call is for, as in "downloading the data". The
+    other arguments are those of `run_kaggle`. Without credentials, the command is not run.
     """
+    credentials.require_credentials()
+    result = run_kaggle(arguments, time_limit=time_limit, on_beat=on_beat)
+    kind = classify(result)
+    if kind is not None:
+        raise failure(result, kind, doing)
+    return result
 
-    def __init__(self, time_limit: float) -> None:
-        self._time_limit = time_limit
 
-    def call(
-        self,
-        arguments: Sequence[str],
-        doing: str,
-        *,
-        time_limit: float | None = None,
-        on_beat: Callable[[float], None] | None = None,
-    ) -> CommandResult:
-        """Run the kaggle command and return its result. Raises PipelineError if it failed.
+def classify(result: CommandResult) -> FailureKind | None:
+    """Return what went wrong in a call, or None if nothing shows a failure."""
+    if result.code is None:
+        return FailureKind.TOO_LONG
+    if result.code == 0:
+        # What the command prints if the storage refused the file; its exit code is then 0.
+        refused = result.stdout.rstrip().endswith("Could not submit to competition")
+        return FailureKind.REFUSED_UPLOAD if refused else None
+    for mark, kind in _MARKS.items():
+        if re.search(mark, result.text):
+            return kind
+    return FailureKind.NETWORK if _network_reason(result) else FailureKind.OTHER
 
-        `doing` says for the error message what the call is for. The other arguments are those of
-        `run_kaggle`.
-        """
-        limit = self._time_limit if time_limit is None else time_limit
-        result = run_kaggle(arguments, time_limit=limit, on_beat=on_beat)
-        kind = classify(result)
-        if kind is not None:
-            raise self.failure(result, kind, doing)
-        return result
 
-    def failure(self, result: CommandResult, kind: FailureKind, doing: str) -> KaggleError:
-        """Return the error of a failed call. For a 403 or 400, asks Kaggle for the reason."""
-        if kind is FailureKind.FORBIDDEN:
-            return KaggleError(kind, forbidden(self._has_entered(), doing))
-        if kind is FailureKind.BAD_REQUEST and "CreateSubmission" in result.text:
-            limits = self._query(["competitions", "submission-limits", SPEC.slug, "--json"], "{")
-            # The command leaves out numbers that are 0.
-            known = isinstance(limits, dict)
-            left, today = (limits.get(name, 0) if known else None for name in _LIMITS)
-            return KaggleError(kind, daily_limit(left, today))
-        return explain(result, kind, doing)
+def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineError:
+    """Return the error of a failed call. For a 403 and a refused submission, asks Kaggle why."""
+    reason = ""
+    if kind is FailureKind.FORBIDDEN:
+        reason = _why_forbidden()
+    elif kind is FailureKind.REFUSED_SUBMISSION:
+        reason = _why_refused()
+    status = re.search(r"\b(5\d\d) Server Error", result.text)
+    message = kind.value.format(
+        doing=doing,
+        reason=reason,
+        credentials=credentials.find_credentials(),
+        status=status[1] if status else "no status",
+        network=_network_reason(result),
+        limit=result.time_limit,
+        folder=credentials.config_folder(),
+        last_line=_last_line(result),
+    )
+    return PipelineError(message)
 
-    def _has_entered(self) -> bool | None:
-        """Return whether the person has joined the competition, or None if that is not known."""
-        options = ["--search", SPEC.slug, "--format", "json(ref,userHasEntered)"]
-        for row in self._query(["competitions", "list", *options], "[") or []:
-            if str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug:
-                return bool(row.get("userHasEntered"))
+
+def _why_forbidden() -> str:
+    """Return what a 403 means, by whether the person has joined the competition."""
+    options = ["--search", SPEC.slug, "--format", "json(ref,userHasEntered)"]
+    entered = [
+        row.get("userHasEntered")
+        for row in _query(["competitions", "list", *options], "[") or []
+        if str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug
+    ]
+    rules = f"accept the rules at {SPEC.url}/rules (Join Competition), then {_RETRY}"
+    settings = credentials.SETTINGS_URL
+    account = f"check at {settings} that your phone is verified and the token may do this"
+    if not entered:
+        return f"; {rules}; if you have, {account}"
+    if entered[0]:
+        return f", though you have joined; {account}"
+    return f": the rules of {SPEC.slug} are not accepted yet; {rules}"
+
+
+def _why_refused() -> str:
+    """Return what a refused submission means, by how many more Kaggle accepts today."""
+    limits = _query(["competitions", "submission-limits", SPEC.slug, "--json"], "{")
+    later = f"wait until 00:00 UTC, then {_RETRY}"
+    if limits is None:
+        return f"; most likely the daily limit is reached: {later}"
+    # The command leaves out numbers that are 0.
+    left, today = limits.get("numAllowedNow", 0), limits.get("numToday", 0)
+    if left > 0:
+        return (
+            f", though {left} more are allowed today; see {SPEC.url}/submissions for the reason "
+            "and check the CSV with `make submission`"
+        )
+    return f": the daily limit of submissions is reached ({today} today, 0 left); {later}"
+
+
+def _query(arguments: Sequence[str], opening: str) -> Any:
+    """Return the JSON that a call prints, from the first line that begins with `opening`.
+
+    Returns None if the call fails: its answer only makes an error message clearer.
+    """
+    lines = run_kaggle(arguments, time_limit=CALL_LIMIT).stdout.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith(opening)]
+    try:
+        return json.loads("\n".join(lines[starts[0] :])) if starts else None
+    except ValueError:
         return None
 
-    def _query(self, arguments: Sequence[str], opening: str) -> Any:
-        """Return the JSON that a call prints, from the first line that begins with `opening`.
 
-        Returns None if the call fails: its answer only makes an error message clearer.
-        """
-        result = run_kaggle(arguments, time_limit=self._time_limit)
-        lines = result.stdout.splitlines()
-        starts = [number for number, line in enumerate(lines) if line.startswith(opening)]
-        try:
-            return json.loads("\n".join(lines[starts[0] :])) if starts else None
-        except ValueError:
-            return None
+def _network_reason(result: CommandResult) -> str | None:
+    return next((words for mark, words in _NETWORK.items() if re.search(mark, result.text)), None)
+
+
+def _last_line(result: CommandResult) -> str:
+    """Return the last line that the command printed, without any address or token in it."""
+    lines = [line.strip() for line in result.text.splitlines() if line.strip()]
+    if not lines:
+        return "it printed nothing"
+    return _AUTHORIZATION.sub(r"\1 <token>", _ADDRESS.sub("<address>", lines[-1]))[:200]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.common.errors import PipelineError
@@ -19,6 +20,7 @@ _COMMAND = (sys.executable, "-P", "-m", "kaggle", "-W")
 _VERBOSE_VARIABLES = ("VERBOSE", "VERBOSE_OUTPUT")
 
 _CANCELLED = "User cancelled operation"
+_BEAT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,13 @@ def run_kaggle(
     arguments: Sequence[str],
     *,
     time_limit: float,
-    beat: float = 10.0,
-    on_beat: Callable[[float], None] | None = None,
+    on_beat: Callable[[float], None] = lambda seconds: None,
 ) -> CommandResult:
     """Run `kaggle <arguments>` in the person's own environment and return its result.
 
-    The command is stopped after `time_limit` seconds. Every `beat` seconds `on_beat` is called
-    with the seconds elapsed. Raises KeyboardInterrupt if the command was cancelled with Ctrl-C,
-    which it reports as a success, and PipelineError if it is not installed.
+    The command is stopped after `time_limit` seconds. Every 10 seconds `on_beat` is called with the
+    seconds elapsed. Raises KeyboardInterrupt if the command was cancelled with Ctrl-C, which it
+    reports as a success, and PipelineError if it is not installed.
     """
     environment = {
         name: value for name, value in os.environ.items() if name not in _VERBOSE_VARIABLES
@@ -66,7 +67,7 @@ def run_kaggle(
         errors="replace",
     )
     try:
-        result = _wait(process, time_limit, beat, on_beat)
+        result = _wait(process, time_limit, on_beat)
     finally:
         # Whatever ended the waiting, the upload must not continue unseen.
         if process.poll() is None:
@@ -80,23 +81,17 @@ def run_kaggle(
 
 
 def _wait(
-    process: "subprocess.Popen[str]",
-    time_limit: float,
-    beat: float,
-    on_beat: Callable[[float], None] | None,
+    process: "subprocess.Popen[str]", time_limit: float, on_beat: Callable[[float], None]
 ) -> CommandResult:
     """Wait for `process` to end, or stop it at the time limit."""
     start = time.monotonic()
-    while True:
-        elapsed = time.monotonic() - start
-        try:
-            stdout, stderr = process.communicate(timeout=max(0.0, min(beat, time_limit - elapsed)))
+    elapsed = 0.0
+    while elapsed < time_limit:
+        with suppress(subprocess.TimeoutExpired):
+            stdout, stderr = process.communicate(timeout=min(_BEAT, time_limit - elapsed))
             return CommandResult(process.returncode, stdout, stderr, time_limit)
-        except subprocess.TimeoutExpired:
-            elapsed = time.monotonic() - start
-        if elapsed >= time_limit:
-            process.kill()
-            stdout, stderr = process.communicate()
-            return CommandResult(None, stdout, stderr, time_limit)
-        if on_beat is not None:
-            on_beat(elapsed)
+        elapsed = time.monotonic() - start
+        on_beat(elapsed)
+    process.kill()
+    stdout, stderr = process.communicate()
+    return CommandResult(None, stdout, stderr, time_limit)

@@ -10,6 +10,8 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
@@ -26,52 +28,49 @@ def find_credentials() -> str | None:
     them as absent would hide a mistake from their owner. Raises it also for a token that no HTTP
     header can contain: the command would fail with a traceback that shows the token.
     """
-    form = _access_token()
-    if form is not None:
-        return form
-    mistake = None
+    for token, form in _access_tokens():
+        if token and not re.fullmatch(r"[!-~]+", token):
+            raise PipelineError(
+                f"{form} contains a space, a line break or a character that no token has; it must "
+                "be the token alone, without a line break at its end"
+            )
+        if token:
+            return form
     try:
-        form = _username_and_key()
-    except PipelineError as error:
-        mistake = error
-    form = form or _oauth()
-    if form is None and mistake is not None:
-        raise mistake
-    return form
+        return _username_and_key() or _oauth()
+    except PipelineError:
+        sign_in = _oauth()
+        if sign_in is None:
+            raise
+        return sign_in
 
 
-def _access_token() -> str | None:
-    """Return the form of the access token, if there is one."""
-    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ and "KAGGLE_DATA_PROXY_URL" in os.environ:
-        notebook = os.environ.get("KAGGLE_API_V1_TOKEN")
-        token = _text(Path(notebook)) if notebook else None
-        if token:
-            return _sendable(token, "the access token of this Kaggle notebook")
-    value = os.environ.get("KAGGLE_API_TOKEN")
-    if value:
-        if not _exists(Path(value)):
-            form = "the access token in the environment variable KAGGLE_API_TOKEN"
-            return _sendable(value, form)
-        # The command reads no other token file once this variable names a file.
-        token = _text(Path(value))
-        form = f"the access token in {_short(Path(value))} (named by KAGGLE_API_TOKEN)"
-        return _sendable(token, form) if token else None
-    for name in ("access_token", "access_token.txt"):
-        path = Path.home() / ".kaggle" / name
-        token = _text(path)
-        if token:
-            return _sendable(token, f"the access token in {_short(path)}")
-    return None
-
-
-def _sendable(token: str, form: str) -> str:
-    """Return `form`. Raises PipelineError for characters that a token in a header cannot have."""
-    if not re.fullmatch(r"[!-~]+", token):
+def require_credentials() -> None:
+    """Raise PipelineError if there are no credentials to sign in with. Uses no network."""
+    if find_credentials() is None:
         raise PipelineError(
-            f"{form} contains a space, a line break or a character that no token has; it must be "
-            "the token alone, without a line break at its end"
+            f"no Kaggle credentials found; make an API token at {SETTINGS_URL} and save it in "
+            "~/.kaggle/access_token or set KAGGLE_API_TOKEN, or use SOURCE=practice"
         )
-    return form
+
+
+def _access_tokens() -> Iterator[tuple[str | None, str]]:
+    """Yield each access token, None if there is none, and its form, in the command's order."""
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ and "KAGGLE_DATA_PROXY_URL" in os.environ:
+        notebook = Path(os.environ.get("KAGGLE_API_V1_TOKEN", ""))
+        yield _text(notebook), "the access token of this Kaggle notebook"
+    value = os.environ.get("KAGGLE_API_TOKEN")
+    # Path.exists would raise OSError for a token that is too long for a file's name.
+    if value and not os.path.exists(value):
+        yield value, "the access token in the environment variable KAGGLE_API_TOKEN"
+    elif value:
+        # The command reads no other token file once this variable names a file.
+        path = Path(value)
+        yield _text(path), f"the access token in {_short(path)} (named by KAGGLE_API_TOKEN)"
+    else:
+        for name in ("access_token", "access_token.txt"):
+            path = Path.home() / ".kaggle" / name
+            yield _text(path), f"the access token in {_short(path)}"
 
 
 def _username_and_key() -> str | None:
@@ -79,40 +78,34 @@ def _username_and_key() -> str | None:
 
     Raises PipelineError if kaggle.json cannot be read, or if only one of the two is given.
     """
-    names = ("username", "key")
-    given = [name for name in names if os.environ.get(f"KAGGLE_{name}".upper())]
+    variables = {"username": "KAGGLE_USERNAME", "key": "KAGGLE_KEY"}
+    given = [name for name, variable in variables.items() if os.environ.get(variable)]
     if len(given) == 2:
         return "the environment variables KAGGLE_USERNAME and KAGGLE_KEY"
     path = config_folder() / "kaggle.json"
+    settings, place = _read_json(path), _short(path)
+    stored = [name for name in variables if name not in given and settings.get(name)]
     # The command saves other settings in this file too, so a file without both is no mistake.
-    settings = _read_json(path) if _exists(path) else {}
-    stored = [name for name in names if settings.get(name)]
-    absent = [name for name in names if name not in given + stored]
-    if len(absent) == 2:
+    if not given and not stored:
         return None
-    if absent:
-        variable = f"KAGGLE_{absent[0]}".upper()
-        raise PipelineError(
-            f"{_short(path)}: no {absent[0]} in it, nor in the environment variable {variable}; "
-            f"username and key are needed together; download kaggle.json at {SETTINGS_URL}"
-        )
+    for name, variable in variables.items():
+        if name not in given + stored:
+            raise PipelineError(
+                f"{place}: no {name} in it, nor in the environment variable {variable}; "
+                f"username and key are needed together; download kaggle.json at {SETTINGS_URL}"
+            )
     if given:
-        variable = f"KAGGLE_{given[0]}".upper()
-        other = "key" if given == ["username"] else "username"
-        return f"the environment variable {variable} and the {other} in {_short(path)}"
-    return f"the username and key in {_short(path)}"
+        return f"the environment variable {variables[given[0]]} and the {stored[0]} in {place}"
+    return f"the username and key in {place}"
 
 
 def _oauth() -> str | None:
     """Return the form of the sign-in that `kaggle auth login` saved, if there is one."""
     path = Path.home() / ".kaggle" / "credentials.json"
-    try:
-        sign_in = _read_json(path) if _exists(path) else {}
-    except PipelineError:
-        return None
-    if not sign_in.get("refresh_token"):
-        return None
-    return f"the sign-in of `kaggle auth login` in {_short(path)}"
+    with suppress(PipelineError):
+        if _read_json(path).get("refresh_token"):
+            return f"the sign-in of `kaggle auth login` in {_short(path)}"
+    return None
 
 
 def config_folder() -> Path:
@@ -124,13 +117,15 @@ def config_folder() -> Path:
     if configured:
         return Path(configured)
     usual = Path.home() / ".kaggle"
-    if _exists(usual) or not sys.platform.startswith("linux"):
+    if os.path.exists(usual) or not sys.platform.startswith("linux"):
         return usual
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "kaggle"
 
 
 def _read_json(path: Path) -> dict[str, object]:
-    """Return the JSON object in `path`. Raises PipelineError if it cannot be read as one."""
+    """Return the JSON object in `path`, empty if there is no file. Raises PipelineError."""
+    if not os.path.exists(path):
+        return {}
     advice = f"download it again at {SETTINGS_URL} or remove it"
     text = _text(path)
     if text is None:
@@ -152,17 +147,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _exists(path: Path) -> bool:
-    """Return whether `path` exists. A long token is no valid file name and raises OSError."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
 def _short(path: Path) -> str:
     """Return `path` with ~ for the home folder."""
-    try:
-        return str(Path("~") / path.relative_to(Path.home()))
-    except ValueError:
-        return str(path)
+    home = Path.home()
+    return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)

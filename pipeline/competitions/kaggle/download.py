@@ -1,41 +1,45 @@
-"""The digits as Kaggle serves them, downloaded with the kaggle command."""
+"""The digits as Kaggle serves them: downloaded, checked, and put in place all together or not."""
 
+import json
 import shutil
-from pathlib import Path
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.common.files import locked
 from pipeline.common.progress import Report
-from pipeline.competitions.kaggle.archive import BrokenArchiveError, unpack
-from pipeline.competitions.kaggle.call_failures import require_credentials
-from pipeline.competitions.kaggle.calls import CALL_LIMIT, Calls
-from pipeline.competitions.kaggle.csv_shapes import SHAPES, check_csv, is_stamped, stamp
+from pipeline.competitions.kaggle.calls import call
+from pipeline.competitions.kaggle.credentials import require_credentials
 from pipeline.data.dataset import DataFiles
+from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
 
+# What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
+# subclass NotImplementedError on a compression that it does not know.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
+
+class BrokenArchiveError(PipelineError):
+    """The archive is cut or damaged; another download may be complete."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class KaggleSource:
     """The source `kaggle`: the competition's files in `folder`.
 
-    `report` gets progress lines. `download_limit` and `call_limit` bound one call of the kaggle
-    command (the download, any other), in seconds.
+    `report` gets progress lines. `download_limit` bounds the download, in seconds. The stamp
+    `.checked.json` records the files that were checked, so that the next check is cheap.
     """
 
     location = "kaggle"
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        report: Report,
-        # 15 MB; the command itself gives up on a connection that is silent for 300 s.
-        download_limit: float = 1800.0,
-        call_limit: float = CALL_LIMIT,
-    ) -> None:
-        self._folder = folder
-        self._report = report
-        self._download_limit = download_limit
-        self._calls = Calls(call_limit)
+    folder: Path
+    report: Report
+    # 15 MB; the command itself gives up on a connection that is silent for 300 s.
+    download_limit: float = 1800.0
 
     def fetch(self) -> DataFiles:
         """Make sure that train.csv and test.csv exist, checked and complete; return their paths.
@@ -43,26 +47,40 @@ class KaggleSource:
         Costs next to nothing if they were checked before. Raises PipelineError, and then nothing
         in the folder has changed.
         """
-        if not is_stamped(self._folder):
+        if not self._is_stamped():
             # Two commands at once would remove each other's download.
-            lock = self._folder.with_name(f".{self._folder.name}.lock")
-            with locked(lock, lambda: self._report("waiting for another download to end")):
+            lock = self.folder.with_name(f".{self.folder.name}.lock")
+            with files.locked(lock, lambda: self.report("waiting for another download to end")):
                 if not self._files_are_good():
                     self._download()
-                stamp(self._folder)
-        return DataFiles(self._folder / SPEC.train_file, self._folder / SPEC.test_file)
+                # In a folder that cannot be written to, the next check is merely slower.
+                with suppress(OSError):
+                    files.write_text(self._stamp, json.dumps(self._states(), indent=2) + "\n")
+        return DataFiles(self.folder / SPEC.train_file, self.folder / SPEC.test_file)
+
+    @property
+    def _stamp(self) -> Path:
+        return self.folder / ".checked.json"
+
+    def _states(self) -> dict[str, dict[str, int]]:
+        return {name: files.state(self.folder / name) for name in SPEC.data_files}
+
+    def _is_stamped(self) -> bool:
+        """Return whether both files are as the stamp records them."""
+        try:
+            return bool(json.loads(self._stamp.read_text(encoding="utf-8")) == self._states())
+        except (OSError, ValueError):
+            return False
 
     def _files_are_good(self) -> bool:
-        """Return whether both data files exist with the right shape. Reports a wrong one."""
-        for name, shape in SHAPES.items():
-            path = self._folder / name
-            if not path.is_file():
-                return False
-            try:
-                check_csv(path, shape, str(path))
-            except PipelineError as error:
-                self._report(f"{error}: downloading it again")
-                return False
+        """Return whether both data files exist, with every cell right. Reports a wrong one."""
+        if not all((self.folder / name).is_file() for name in SPEC.data_files):
+            return False
+        try:
+            check_files(self.folder)
+        except PipelineError as error:
+            self.report(f"{error}: downloading both files again")
+            return False
         return True
 
     def _download(self) -> None:
@@ -72,13 +90,13 @@ class KaggleSource:
         are stamped as checked, and the rest of a cut download could not be trusted anyway.
         """
         require_credentials()
-        temporary = self._folder / ".download"
+        temporary = self.folder / ".download"
         try:
             try:
-                unpack(self._download_archive(temporary), self._folder)
+                unpack(self._download_archive(temporary), self.folder)
             except BrokenArchiveError as error:
-                self._report(f"{error}: downloading it once more")
-                unpack(self._download_archive(temporary), self._folder)
+                self.report(f"{error}: downloading it once more")
+                unpack(self._download_archive(temporary), self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -94,16 +112,96 @@ class KaggleSource:
 
         def report_size(seconds: float) -> None:
             size = archive.stat().st_size / 1e6 if archive.exists() else 0.0
-            self._report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
+            self.report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
 
-        self._report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
+        self.report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
         # -o, because without it the command takes a leftover of the right size for the real one.
         arguments = ["competitions", "download", SPEC.slug, "-o", "-p", str(folder)]
-        limit = self._download_limit
-        self._calls.call(arguments, "downloading the data", time_limit=limit, on_beat=report_size)
+        call(arguments, "downloading the data", self.download_limit, report_size)
         if not archive.is_file():
             raise PipelineError(
                 f"{archive.name}: the kaggle command reported success but left no such file; run "
                 "`make setup` to get the locked version of kaggle"
             )
         return archive
+
+
+def check_files(folder: Path) -> None:
+    """Check every cell of train.csv and test.csv in `folder`. Raises PipelineError."""
+    read_train(folder / SPEC.train_file, SPEC.train_rows)
+    read_test(folder / SPEC.test_file, SPEC.test_rows)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Put the competition's CSV files from `archive` into `folder`, replacing old ones.
+
+    They are first written beside the archive, which must be on the same disk: each is read to its
+    end, where zipfile compares its checksum, and every cell is checked. Raises BrokenArchiveError
+    or PipelineError, and then `folder` has not changed.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            names = _names_to_unpack(file)
+            for name in names:
+                _extract(file, name, archive.with_name(name))
+        _check_unpacked(archive.parent)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            files.publish(archive.with_name(name), folder / name)
+    except _DAMAGE as damage:
+        raise BrokenArchiveError(
+            f"{archive.name}: the downloaded file is not a whole zip archive ({damage}); run the "
+            "same command again"
+        ) from None
+    except OSError as error:
+        raise PipelineError(
+            f"{folder}: cannot unpack {archive.name} there ({error.strerror}); 150 MB of free "
+            "space and the right to write are needed"
+        ) from None
+
+
+def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
+    """Return the names of the files to unpack; no others are ever written.
+
+    The archive may contain each as it is, or zipped once more. Raises PipelineError if a data file
+    is missing, or if any member's name points outside the folder.
+    """
+    names, members = (*SPEC.data_files, SPEC.sample_file), file.namelist()
+    for member in members:
+        path, windows = PurePosixPath(member), PureWindowsPath(member)
+        if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
+            raise PipelineError(
+                f"{SPEC.archive}: refused, because its member {member!r} points outside the "
+                f"folder; only {', '.join(names)} belong in it; download it again over a network "
+                "that you trust"
+            )
+    present = [name for name in names if name in members or f"{name}.zip" in members]
+    for name in SPEC.data_files:
+        if name not in present:
+            raise PipelineError(
+                f"{SPEC.archive}: no {name} in it (found: {', '.join(members) or 'nothing'}); see "
+                f"{SPEC.url}/data for what the competition offers"
+            )
+    return present
+
+
+def _check_unpacked(folder: Path) -> None:
+    try:
+        check_files(folder)
+    except PipelineError as error:
+        raise PipelineError(
+            f"{SPEC.archive} is not as expected: {error}; if Kaggle has changed the data (see "
+            f"{SPEC.url}/data), this version of the pipeline cannot use it"
+        ) from None
+
+
+def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
+    """Write the member `name`, or the one of that name in the member `name`.zip, to `target`."""
+    if name in file.namelist():
+        with file.open(name) as source, target.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        return
+    with file.open(f"{name}.zip") as inner, zipfile.ZipFile(inner) as nested:
+        if name not in nested.namelist():
+            raise zipfile.BadZipFile(f"no {name} in {name}.zip")
+        _extract(nested, name, target)

@@ -1,4 +1,1 @@
-"""digit-recognizer rebuilt offline from MNIST.
-
-`source.py` builds the files, `competition.py` scores submissions. The others are their parts.
-"""
+"""digit-recognizer rebuilt offline: `source.py` builds it, `competition.py` scores."""

@@ -1,29 +1,30 @@
 """The practice competition: scores submissions on this machine and lists them as Kaggle does."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
-from pipeline.competitions.practice import scorer, submission_list
+from pipeline.competitions.csv_records import read_records, write_records
+from pipeline.competitions.practice import scorer
 from pipeline.competitions.practice.source import PracticeSource, practice_key
 from pipeline.competitions.protocol import Entry
 
 
+@dataclass(frozen=True)
 class PracticeCompetition:
     """The competition whose hidden labels `source` builds; see `Competition` for the methods.
 
-    The list of submissions is `submissions.csv` in the source's folder.
+    The list of submissions is `submissions.csv` in the source's folder, oldest first.
     """
 
-    def __init__(self, source: PracticeSource) -> None:
-        self._source = source
-        self._list_path = source.folder / "submissions.csv"
+    source: PracticeSource
 
     @property
     def key(self) -> str:
         """The name that the ledger records: each seed has hidden rows of its own."""
-        return practice_key(self._source.seed)
+        return practice_key(self.source.seed)
 
     def check_ready(self) -> None:
         """Do nothing: a practice submission needs only this machine."""
@@ -39,35 +40,37 @@ class PracticeCompetition:
             raise PipelineError(f"message: {message!r} lacks the token {token!r}; add it")
         if not csv.is_file():
             raise PipelineError(f"{csv}: no such file; make the submission first")
-        self._source.fetch()
-        with self._source.locked():
-            entries = submission_list.read_entries(self._list_path)
+        self.source.fetch()
+        with self.source.locked():
+            entries = self.submissions()
             for entry in entries:
                 if token in entry.message:
                     return entry
             entry = self._score(csv, message, reference=f"practice-{len(entries) + 1}")
-            submission_list.write_entries(self._list_path, [*entries, entry])
+            write_records(self._list_path, Entry, [*reversed(entries), entry])
         return entry
 
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""
-        return submission_list.read_entries(self._list_path)[::-1]
+        return read_records(self._list_path, Entry, "a list of submissions")[::-1]
+
+    @property
+    def _list_path(self) -> Path:
+        return self.source.folder / "submissions.csv"
 
     def _score(self, csv: Path, message: str, reference: str) -> Entry:
         """Return the entry of a new submission."""
-        try:
-            labels = submission.check(csv)
-        except PipelineError:
-            score = None
-        else:
-            score = scorer.score(self._source.folder, labels)
-        return Entry(
+        entry = Entry(
             reference=reference,
             file_name=csv.name,
             submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
             message=message,
-            status="complete" if score else "error",
-            public_score=round(score.public, 5) if score else None,
-            private_score=round(score.private, 5) if score else None,
-            hidden_score=round(score.overall, 5) if score else None,
+            status="error",
         )
+        try:
+            labels = submission.check(csv)
+        except PipelineError:
+            return entry
+        score = scorer.score(self.source.folder, labels)
+        scores = {f"{name}_score": round(share, 5) for name, share in vars(score).items()}
+        return entry.model_copy(update={"status": "complete", **scores})

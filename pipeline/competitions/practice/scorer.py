@@ -1,10 +1,10 @@
 """Scores practice submissions: the only module that reads or writes the hidden labels."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.common import files
@@ -14,7 +14,7 @@ from pipeline.data.spec import SPEC
 HIDDEN_FILE = Path("hidden", "labels.csv")
 """The path of the hidden labels inside the practice folder."""
 
-_LABEL_COLUMN = SPEC.submission_columns[1]
+_ID_COLUMN, _LABEL_COLUMN = SPEC.submission_columns
 _USAGE_COLUMN, _PUBLIC, _PRIVATE = "Usage", "Public", "Private"
 
 
@@ -24,7 +24,7 @@ class Score:
 
     public: float
     private: float
-    overall: float
+    hidden: float
 
 
 def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
@@ -35,8 +35,7 @@ def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
     """
     path = folder / HIDDEN_FILE
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            hidden = list(csv.DictReader(file))
+        hidden = pd.read_csv(path)
     except OSError as error:
         raise PipelineError(
             f"{path}: cannot be read: {error.strerror}; delete {folder} and make the data again"
@@ -45,12 +44,12 @@ def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
         raise PipelineError(
             f"submission: has {len(predicted):,} labels; {len(hidden):,} are needed"
         )
-    correct = predicted == np.array([int(row[_LABEL_COLUMN]) for row in hidden])
-    public = np.array([row[_USAGE_COLUMN] == _PUBLIC for row in hidden])
+    correct = predicted == hidden[_LABEL_COLUMN].to_numpy()
+    public = hidden[_USAGE_COLUMN].to_numpy() == _PUBLIC
     return Score(
         public=float(correct[public].mean()),
         private=float(correct[~public].mean()),
-        overall=float(correct.mean()),
+        hidden=float(correct.mean()),
     )
 
 
@@ -59,13 +58,10 @@ def write_hidden(folder: Path, labels: NDArray[np.uint8], public_rows: NDArray[n
 
     `public_rows` are row numbers of `test.csv`, counted from 0; all others are private.
     """
-    usage = np.full(len(labels), _PRIVATE)
-    usage[public_rows] = _PUBLIC
-    rows = zip(labels, usage, strict=True)
-    lines = [
-        f"{number},{label},{use}\n" for number, (label, use) in enumerate(rows, start=SPEC.first_id)
-    ]
+    table = pd.DataFrame({_LABEL_COLUMN: labels, _USAGE_COLUMN: _PRIVATE})
+    table.loc[public_rows, _USAGE_COLUMN] = _PUBLIC
+    table.index += SPEC.first_id
     path = folder / HIDDEN_FILE
-    header = ",".join((*SPEC.submission_columns, _USAGE_COLUMN))
-    files.write_text(path, f"{header}\n" + "".join(lines))
+    with files.replacing(path) as temporary:
+        table.to_csv(temporary, index_label=_ID_COLUMN, lineterminator="\n")
     return path

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.common import files
@@ -12,14 +13,13 @@ from pipeline.data.spec import SPEC
 FORMAT = 1
 """Version of the folder's content; a folder of another version is built again."""
 
-_SEED_LIMIT = 2**32
-
 
 def practice_key(seed: int) -> str:
     """Return the name of the practice competition of `seed`: its data folder and its ledger key."""
     return f"practice-{seed}" if seed else "practice"
 
 
+@dataclass(frozen=True)
 class PracticeSource:
     """The source `practice`: files in `folder`, made from `mnist_folder` with `seed`.
 
@@ -30,15 +30,16 @@ class PracticeSource:
 
     location = "practice"
 
-    def __init__(self, folder: Path, mnist_folder: Path, seed: int) -> None:
-        """Keep the folders and the seed. Nothing is read or written yet."""
-        if not 0 <= seed < _SEED_LIMIT:
+    folder: Path
+    mnist_folder: Path
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the seed."""
+        if not 0 <= self.seed < 2**32:
             raise PipelineError(
-                f"PRACTICE_SEED: is {seed}; a whole number from 0 to {_SEED_LIMIT - 1} is allowed"
+                f"PRACTICE_SEED: is {self.seed}; a whole number from 0 to 4294967295 is allowed"
             )
-        self.folder = folder
-        self.mnist_folder = mnist_folder
-        self.seed = seed
 
     def fetch(self) -> DataFiles:
         """Build the files unless they exist unchanged; return the paths of the data files.
@@ -58,8 +59,7 @@ class PracticeSource:
         return files.locked(self.folder.with_name(f".{self.folder.name}.lock"))
 
     def _build(self) -> None:
-        # Importing scikit-learn takes 2 s, which a command that finds the folder built need not
-        # spend.
+        # Importing scikit-learn takes 2 s, which is wasted if the folder is complete.
         from pipeline.competitions.practice import builder
 
         self._stamp_path.unlink(missing_ok=True)
@@ -68,11 +68,8 @@ class PracticeSource:
             "format": FORMAT,
             "seed": self.seed,
             "files": {
-                path.relative_to(self.folder).as_posix(): {
-                    "bytes": path.stat().st_size,
-                    "changed_ns": path.stat().st_mtime_ns,
-                    "sha256": files.sha256(path),
-                }
+                path.relative_to(self.folder).as_posix(): files.state(path)
+                | {"sha256": files.sha256(path)}
                 for path in paths
             },
         }
@@ -105,7 +102,7 @@ class PracticeSource:
 
 def _is_unchanged(path: Path, recorded: dict[str, int | str]) -> bool:
     """Compare a file with the size, time of change and checksum in the stamp."""
-    state = path.stat()
-    if state.st_size != recorded["bytes"]:
-        return False
-    return state.st_mtime_ns == recorded["changed_ns"] or files.sha256(path) == recorded["sha256"]
+    state = files.state(path)
+    if state.items() <= recorded.items():
+        return True
+    return state["bytes"] == recorded["bytes"] and files.sha256(path) == recorded["sha256"]
