@@ -60,6 +60,16 @@ HARMLESS = {
 
 DECIDING = {
     "a constant of augmentation": ("training/augmentation.py", r"height / 2 - 0\.5", "height / 2"),
+    "which checkpoints are reported": (
+        "training/reporter.py",
+        r"list\(checkpoints\.kept\)",
+        "list(checkpoints.kept)[:1]",
+    ),
+    "which split a member gets": (
+        "executors/queue.py",
+        r"self\._splits\[member\.fold\]",
+        "self._splits[0]",
+    ),
     "the training loop": ("training/loop.py", r"shuffle=False", "shuffle=True"),
     "the order of rows": (
         "training/batches.py",
@@ -108,6 +118,45 @@ def test_what_may_change_a_number_changes_the_identity(change: str, package: Pat
     name, pattern, replacement = DECIDING[change]
     edit(package / name, pattern, replacement)
     assert code_fingerprint("bn_cnn", package=package) != before
+
+
+CONSTANTS = {
+    "a tuple": ("WIDTH, DEPTH = 256, 2", "WIDTH, DEPTH = 25, 2"),
+    "a change in place": ("WIDTH = 1\nWIDTH += 1", "WIDTH = 1\nWIDTH += 9"),
+    "a condition": ("WIDTH = 1\nif True:\n    WIDTH = 2", "WIDTH = 1\nif True:\n    WIDTH = 3"),
+    "a side effect": ("WIDTH = 1\nprint(1)", "WIDTH = 1\nprint(2)"),
+}
+
+
+@pytest.mark.parametrize("form", CONSTANTS)
+def test_constants_of_the_network_count_in_every_form(form: str, package: Path) -> None:
+    module = package / "networks" / "tutorials.py"
+    edit(module, r"layers\.Dense\(50\)", "layers.Dense(WIDTH)")
+    text, fingerprints = module.read_text(), set()
+    for constants in CONSTANTS[form]:
+        module.write_text(f"{text}\n\n{constants}\n")
+        fingerprints.add(code_fingerprint("mlp_50", package=package))
+    assert len(fingerprints) == 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from pipeline.networks.sizes import SIZE as WIDTH",
+        "from .sizes import SIZE as WIDTH",
+        "from pipeline.networks import INPUT_SHAPE, sizes\nWIDTH = (INPUT_SHAPE, sizes.SIZE)[1]",
+    ],
+)
+def test_what_the_network_imports_counts(statement: str, package: Path) -> None:
+    sizes, module = package / "networks" / "sizes.py", package / "networks" / "tutorials.py"
+    edit(module, r"layers\.Dense\(50\)", "layers.Dense(WIDTH)")
+    edit(module, r"^from keras import layers$", f"from keras import layers\n{statement}")
+    fingerprints = set()
+    for size in (50, 51):
+        sizes.write_text(f"SIZE = {size}\n")
+        fingerprints.add(code_fingerprint("mlp_50", package=package))
+        fingerprints.add(code_fingerprint("mlp_256", package=package))
+    assert len(fingerprints) == 3, "mlp_256 does not use it"
 
 
 def test_a_new_module_that_training_imports_counts(package: Path) -> None:

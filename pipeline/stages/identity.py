@@ -1,12 +1,11 @@
 """What makes two runs the same: equal settings, data, split, libraries and code.
 
 Code counts without comments and docstrings, and of the networks only the recipe's own with what it
-uses. So a run is found again, and an interrupted one continued, after an edit that cannot change
-its numbers.
+uses. So many edits that change no number keep a run: it is found again, or continued.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -18,22 +17,23 @@ PACKAGE = Path(__file__).parents[1]
 ENTRY_POINTS = (
     "pipeline.data.dataset",
     "pipeline.data.split",
+    "pipeline.executors.queue",
     "pipeline.executors.serial",
     "pipeline.executors.worker",
     "pipeline.networks.registry",
     "pipeline.prediction.ensemble",
 )
-"""The modules whose results are a run's numbers. The modules that they import count too."""
+"""The modules that make a run's numbers. The modules that they import count too."""
 
 NOT_COUNTED = {
     "pipeline.common": "errors, files and messages",
-    "pipeline.networks.__init__": "a list of names",
-    "pipeline.recipe": "settings, which are part of the identity themselves",
-    "pipeline.runs": "the record",
+    "pipeline.executors.recorder": "writes down what training reports",
+    "pipeline.networks.__init__": "only lists names; networks count one by one",
+    "pipeline.recipe": "settings, whose values are part of the identity themselves",
+    "pipeline.runs": "stores what training reports",
     "pipeline.training.events": "what is reported",
-    "pipeline.training.reporter": "what is reported",
 }
-"""Modules and rooms that decide no number, with the reason. Networks count one by one."""
+"""Modules and rooms that are left out, with the reason. A change of their code is not noticed."""
 
 
 def code_fingerprint(network: str, source: str | None = None, package: Path = PACKAGE) -> str:
@@ -44,12 +44,13 @@ def code_fingerprint(network: str, source: str | None = None, package: Path = PA
     unknown network, or a file that is not Python.
     """
     tree = SourceTree(package)
-    code = {module: _dump(tree.parse(module)) for module in tree.counted_modules()}
     if source is None:
-        code.update(tree.network_code(network))
+        own, imported = tree.network_code(network)
     else:
-        code["network.file"] = _dump(_parse_own(source))
-    return hash_of(code)
+        own, imported = _parse_own(source), []
+    modules = tree.counted_modules([*ENTRY_POINTS, *imported])
+    code = {module: _dump(tree.parse(module)) for module in modules}
+    return hash_of({**code, "network": _dump(own)})
 
 
 def _parse_own(source: str) -> ast.Module:
@@ -75,27 +76,35 @@ class SourceTree:
             self._trees[module] = ast.parse(text)
         return self._trees[module]
 
-    def counted_modules(self) -> list[str]:
+    def counted_modules(self, entry_points: Iterable[str] = ENTRY_POINTS) -> list[str]:
         """Return the names of all modules that decide numbers, except those of the networks."""
         counted: set[str] = set()
-        waiting = list(ENTRY_POINTS)
+        waiting = list(entry_points)
         while waiting:
             module = waiting.pop()
             if module not in counted and self._counts(module):
                 counted.add(module)
-                waiting += self._imports(module)
+                waiting += self._imports(module, ast.walk(self.parse(module)))
         return sorted(counted)
 
-    def network_code(self, name: str) -> dict[str, str]:
-        """Return the builder of a network and all that it uses of the package, as text by name.
+    def network_code(self, name: str) -> tuple[ast.Module, list[str]]:
+        """Return the code of a network, and the modules of the package that it imports.
 
-        Raises PipelineError for a name that no module in networks/ registers.
+        The code is its module's, without the definitions that its builder does not reach. Raises
+        PipelineError for a name that no module in networks/ registers.
         """
         if name not in self._builders:
             names = ", ".join(sorted(self._builders))
             raise PipelineError(f"recipe key network.name is {name!r}; it must be one of {names}")
         module, function = self._builders[name]
-        return dict(self._definitions(module, function, set()))
+        body, reached, before = self.parse(module).body, {function}, set[str]()
+        while reached != before:
+            before = set(reached)
+            for node in body:
+                if _counts_with(node, reached):
+                    reached |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        kept = [_only(node, reached) for node in body if _counts_with(node, reached)]
+        return ast.Module(kept, type_ignores=[]), self._imports(module, kept)
 
     def _counts(self, module: str) -> bool:
         excluded = any(f"{module}.".startswith(f"{one}.") for one in NOT_COUNTED)
@@ -114,54 +123,53 @@ class SourceTree:
                         builders[str(name)] = (module, function.name)
         return builders
 
-    def _imports(self, module: str) -> list[str]:
-        """Return the modules of the package that a module imports, inside functions too."""
+    def _imports(self, module: str, nodes: Iterable[ast.AST]) -> list[str]:
+        """Return the modules of the package that a module's nodes import."""
         names: list[str] = []
-        for node in ast.walk(self.parse(module)):
+        for node in nodes:
             if isinstance(node, ast.Import):
                 names += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.ImportFrom):
+                above = module.split(".")[: -node.level] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
         own = [name for name in names if name.startswith(f"{self._package.name}.")]
-        packages = [f"{name}.__init__" for name in own if self._path(f"{name}.__init__").is_file()]
-        return [name for name in own if self._path(name).is_file()] + packages
-
-    def _definitions(
-        self, module: str, name: str, seen: set[tuple[str, str]]
-    ) -> Iterator[tuple[str, str]]:
-        """Yield the definition of a module's name, and those of all names that it uses."""
-        definition = self._bindings(module).get(name)
-        if definition is None or (module, name) in seen:
-            return
-        seen.add((module, name))
-        source = definition.module if isinstance(definition, ast.ImportFrom) else None
-        if source and source.startswith(f"{self._package.name}."):
-            yield from self._definitions(source, name, seen)
-            return
-        yield f"{module}.{name}", _dump(definition)
-        for node in ast.walk(definition):
-            if isinstance(node, ast.Name):
-                yield from self._definitions(module, node.id, seen)
-
-    def _bindings(self, module: str) -> dict[str, ast.stmt]:
-        """Return the statements at a module's top level, by the names that they bind."""
-        bindings: dict[str, ast.stmt] = {}
-        for node in self.parse(module).body:
-            match node:
-                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                    bindings[name] = node
-                case ast.Assign(targets=targets):
-                    names = [part.id for part in targets if isinstance(part, ast.Name)]
-                    bindings.update(dict.fromkeys(names, node))
-                case ast.AnnAssign(target=ast.Name(id=name)):
-                    bindings[name] = node
-                case ast.Import() | ast.ImportFrom():
-                    for alias in node.names:
-                        bindings[alias.asname or alias.name.partition(".")[0]] = node
-        return bindings
+        return [
+            name for one in own for name in (one, f"{one}.__init__") if self._path(name).is_file()
+        ]
 
     def _path(self, module: str) -> Path:
         return self._package.parent.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _bound_names(node: ast.stmt) -> set[str]:
+    """Return the names that a definition or an import binds. Empty for any other statement."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import() | ast.ImportFrom():
+            return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        case ast.Assign(targets=targets):
+            parts = [part for target in targets for part in ast.walk(target)]
+        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+            parts = [target]
+        case _:
+            return set()
+    return {part.id for part in parts if isinstance(part, ast.Name)}
+
+
+def _counts_with(node: ast.stmt, names: set[str]) -> bool:
+    """Return whether a statement counts for code that uses `names`."""
+    bound = _bound_names(node)
+    return not bound or bool(bound & names)
+
+
+def _only(node: ast.stmt, names: set[str]) -> ast.stmt:
+    """Return an import with those of its names alone that are in `names`, else the statement."""
+    if isinstance(node, ast.ImportFrom):
+        used = [alias for alias in node.names if (alias.asname or alias.name) in names]
+        return ast.ImportFrom(node.module, used, node.level)
+    return node
 
 
 def _dump(tree: ast.AST) -> str:
