@@ -105,7 +105,7 @@ bench: $(RAY) ## measure speed and costs against plain Keras; BENCH="<name> ..."
 	@$(RUN_PYTHON) -m tests.bench $(BENCH)
 
 .PHONY: lint
-lint: $(READY) ## ruff, mypy, and the rooms' direction of imports
+lint: $(READY) ## ruff, mypy, and the direction of imports between folders
 	@$(RUN_PYTHON) -m ruff check .
 	@$(RUN_PYTHON) -m ruff format --check .
 	@$(RUN_PYTHON) -m mypy

@@ -57,9 +57,7 @@ Source = Annotated[
 RecipeName = Annotated[str, _option("RECIPE", "a recipe's name, or the path of a .toml file")]
 Seed = Annotated[int | None, _option("SEED", "random seed, instead of the recipe's", min=0)]
 Settings = Annotated[str, _option("SET", 'changed recipe keys: "training.epochs=3 ..."', "--set")]
-PracticeSeed = Annotated[
-    int, _option("PRACTICE_SEED", "which permutation the practice data have", min=0)
-]
+PracticeSeed = Annotated[int, _option("PRACTICE_SEED", "which draw of the practice digits", min=0)]
 RunNames = Annotated[str, _option("RUN", "id, or unique beginning, of one run or several", "--run")]
 Force = Annotated[bool, _option("FORCE", "train or upload again what is done already")]
 Message = Annotated[str, _option("MESSAGE", "text that the competition shows with the CSV")]

@@ -210,5 +210,5 @@ def test_four_fifths_of_the_members_are_required_by_default(settings: str, neede
 
 
 def test_more_members_than_there_are_cannot_be_required() -> None:
-    with pytest.raises(PipelineError, match="required is at most 5, the members"):
+    with pytest.raises(PipelineError, match="required must be at most 5, the number of members"):
         recipe.load("bn_cnn", "members.folds=5 members.required=6")

@@ -139,10 +139,23 @@ def test_an_interrupted_run_continues_from_its_own_copy(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("def mine(:", "network.file: not valid Python (invalid syntax"),
+        ("def mine(:", "network.file, line 1: not valid Python (invalid syntax); mend the file"),
         ("\nraise ValueError('wrong')", "network.file, line 2: ValueError: wrong; mend the file"),
         (OWN.replace('"mine"', '"yours"'), "recipe key network.name is 'mine'; it must be one of"),
         (OWN.replace('"mine"', '"bn_cnn"'), "a network named 'bn_cnn' is registered already"),
+        ("raise SystemExit(3)", "network.file, line 1: SystemExit: 3; mend the file"),
+        (
+            OWN.replace("@keras.saving.register_keras_serializable()\n", ""),
+            "network.file: mine cannot be built, saved and loaded again (TypeError: ",
+        ),
+        (
+            OWN.replace("Doubled(),", "layers.Lambda(lambda pixels: 2 * pixels),"),
+            "network.file: mine cannot be built, saved and loaded again (ValueError: ",
+        ),
+        (
+            OWN.replace("layers.Flatten(), ", "layers.Conv2D(1, 50), "),
+            "network.file: mine cannot be built, saved and loaded again (ValueError: ",
+        ),
         (
             OWN.replace(", output()]", ", layers.Dense(7)]"),
             "network mine gives outputs of the shape (7,); (10,) is needed: end with output()",

@@ -95,7 +95,7 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         ("training.epochs=3 training={epochs=4}", "SET gives training.epochs twice; leave one"),
         ("training.epochs=none training.epochs=4", "SET gives training.epochs twice; leave one"),
         ("members.folds=1", "members.folds is 1; it must be 0 (a hold-out), or 2 or more"),
-        ("checkpoints.keep_best=0", "it must be such that keep_best or keep_last is 1 or more"),
+        ("checkpoints.keep_best=0", "checkpoints: keep_best or keep_last must be 1 or more"),
         (
             "schedule.kind=cosine",
             "SET='schedule.kind=cosine': schedule.kind is 'cosine', with which "

@@ -19,6 +19,7 @@ class DivergedError(PipelineError):
 
 FIXES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
+    errno.EFBIG: "allow larger files (ulimit -f)",
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS), "give yourself the right to read and write there"
     ),

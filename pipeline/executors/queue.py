@@ -102,9 +102,11 @@ def train_members(
             return queue.task(failed.index)
 
         tasks, on_event = [queue.task(member.index) for member in pending], recorder.on_event
-        if tasks:
-            train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
-    shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            if tasks:
+                train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     for line in failure_report(run):
         report(line)
 

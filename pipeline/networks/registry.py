@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from traceback import extract_tb
 from types import ModuleType
 
@@ -51,7 +53,7 @@ def register_file(source: str) -> None:
     before = set(_REGISTRY)
     try:
         exec(compile(source, "network.file", "exec"), ModuleType("own_network").__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == "network.file"]
         where = f"network.file, line {lines[-1]}" if lines else "network.file"
@@ -102,6 +104,27 @@ def build(
             "is needed: end with output()"
         )
     return network
+
+
+def check_own(name: str, dropout_rates: Mapping[str, float]) -> None:
+    """Build a network of one's own, save it and load it again, as training and prediction will.
+
+    Raises PipelineError where that fails.
+    """
+    try:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "network.keras"
+            build(name, dropout_rates).save(path)
+            keras.saving.load_model(path, compile=False)
+    except PipelineError:
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise PipelineError(
+            f"network.file: {name} cannot be built, saved and loaded again ({problem}); decorate "
+            "your own layer classes with @keras.saving.register_keras_serializable(), and use "
+            "such a class in place of a Lambda layer"
+        ) from None
 
 
 def output(initializer: str | keras.Initializer = "glorot_uniform") -> layers.Layer:

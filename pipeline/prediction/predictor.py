@@ -37,7 +37,7 @@ def load_checkpoint(path: Path) -> keras.Sequential:
         if damaged:
             raise zipfile.BadZipFile(f"{damaged} in it is damaged")
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
         detail = str(error).splitlines()[0]
         raise PipelineError(
             f"checkpoint {path} cannot be loaded ({detail}); train the run again with FORCE=1"

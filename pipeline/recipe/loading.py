@@ -139,5 +139,10 @@ def _explain(error: ValidationError) -> str:
     if first["loc"]:
         key = ".".join(map(str, first["loc"]))
         allowed = problem.removeprefix("Input should be ")
-        problem = f"{key} is {first['input']!r}; it must be {allowed}"
+        together = first["type"] == "value_error" and isinstance(first["input"], dict)
+        problem = (
+            f"{key}: {problem}"  # settings of one table that do not fit together
+            if together
+            else f"{key} is {first['input']!r}; it must be {allowed}"
+        )
     return f"{problem}; change it in the file or with SET"

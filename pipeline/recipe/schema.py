@@ -130,7 +130,7 @@ class CheckpointSettings(Section):
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if not self.keep_best + self.keep_last:
-            raise ValueError("such that keep_best or keep_last is 1 or more")
+            raise ValueError("keep_best or keep_last must be 1 or more")
         return self
 
 
@@ -172,7 +172,7 @@ class MemberSettings(Section):
     @model_validator(mode="after")
     def _requires_no_more_than_count(self) -> Self:
         if self.required and self.required > self.count:
-            raise ValueError(f"such that required is at most {self.count}, the members")
+            raise ValueError(f"required must be at most {self.count}, the number of members")
         return self
 
     @property

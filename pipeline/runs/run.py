@@ -196,5 +196,8 @@ def read_record(path: Path) -> Record:
 def _first_problem(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+        _, *key = first["loc"]  # the first part is the kind of record
+        return f"{'.'.join(map(str, key))}: {first['msg']}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error}"
+    return f"no {error}" if isinstance(error, KeyError) else str(error)

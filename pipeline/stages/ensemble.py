@@ -33,7 +33,7 @@ def _scored(context: Context, run: Run, anew: bool = False) -> Run:
     """Return the run with its probabilities and scores, made again if `anew`."""
     _check_usable(context, run)
     if run.has_probabilities() and not anew:
-        context.report(f"run {run.id} is scored already")
+        context.report(f"run {run.id} has its probabilities and validation scores already")
     elif run.record.parents:
         parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
         with run.held(), run.in_progress():

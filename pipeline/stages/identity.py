@@ -56,10 +56,12 @@ def code_fingerprint(network: str, source: str | None = None, package: Path = PA
 def _parse_own(source: str) -> ast.Module:
     try:
         return ast.parse(source)
-    except (SyntaxError, ValueError) as error:
+    except SyntaxError as error:
         raise PipelineError(
-            f"network.file: not valid Python ({str(error).splitlines()[0]}); mend the file"
+            f"network.file, line {error.lineno}: not valid Python ({error.msg}); mend the file"
         ) from None
+    except ValueError as error:  # such as a NUL in it
+        raise PipelineError(f"network.file: not valid Python ({error}); mend the file") from None
 
 
 class SourceTree:

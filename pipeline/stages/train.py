@@ -71,9 +71,10 @@ def _named_run(context: Context) -> Run | None:
 def _check_same(run: Run, record: TrainingRecord) -> None:
     """Raise PipelineError if the run began with other data, code or libraries than `record`."""
     if record.identity != run.record.identity:
+        recipe = f"{run.record.recipe_name} with SEED={run.training.seed}"
         raise PipelineError(
             f"run {run.id} was begun with other data, code or library versions, and cannot be "
-            f"continued; train {run.record.recipe_name} with SEED={run.training.seed} anew"
+            f"continued; train it anew ({run.record.command or recipe})"
         )
 
 
@@ -116,7 +117,10 @@ def _report_done(context: Context, run: Run) -> Run:
 def _network_source(recipe: Recipe) -> str | None:
     """Return the text of a network file of one's own, None where the package has the network."""
     path = recipe.network.file
-    return Path(path).read_text(encoding="utf-8") if path else None
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else None
+    except UnicodeDecodeError:
+        raise PipelineError(f"network.file: {path} is not text in UTF-8; mend the file") from None
 
 
 def _describe(context: Context, source: str | None) -> TrainingRecord:
@@ -179,7 +183,7 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     threads = arrangement.threads if arrangement.executor == "serial" else None
     prepared = hardware.prepare(recipe.training, threads)
     if source is not None:  # only now, as the first tensor fixes TensorFlow's threads
-        networks.build(recipe.network.name, recipe.network.dropout_rates)
+        networks.check_own(recipe.network.name, recipe.network.dropout_rates)
     return arrangement, prepared
 
 

@@ -79,7 +79,7 @@ OnEvent = Callable[[Event], None]
 
 NOT_THE_MEMBERS_FAULT = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
-    errno.EPIPE,
+    *(errno.EFBIG, errno.EPIPE),
 )
 """Errors of the disk, or of the reader of the output. Another member would fail in the same way."""
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.executors.queue import SCRATCH_FOLDER
 from tests.bench.commands import write_digits
 from tests.commands import Command, command
 
@@ -103,7 +104,8 @@ class Subject:
 
     def _moment(self, rest: list[str]) -> str:
         """Return what the killed process did: the write it left unfinished, or its last line."""
-        unfinished = list(self.root.glob("runs/*/**/.*"))
+        hidden = self.root.glob("runs/*/**/.*")
+        unfinished = [path for path in hidden if path.name != SCRATCH_FOLDER]
         if unfinished:
             return f"while it wrote {unfinished[0].name.removeprefix('.').split('-')[0]}"
         return f"after it printed {rest[-1][:40]!r}" if rest else "before the end of an epoch"
