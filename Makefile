@@ -127,5 +127,5 @@ lock: ## renew the locks from pyproject.toml (needs uv)
 
 .PHONY: clean
 clean: ## delete .venv and caches; data, runs and submissions stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
