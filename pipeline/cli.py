@@ -77,7 +77,10 @@ TrueLabel = Annotated[int | None, _option("TRUE", "the label", "--true", min=0, 
 Predicted = Annotated[int | None, _option("PREDICTED", "the prediction", min=0, max=9)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 Root = Annotated[
-    Path, typer.Option(help="the folder that holds data/, runs/ and submissions/", file_okay=False)
+    Path,
+    typer.Option(
+        help="the folder that holds data/, runs/ and submissions/", exists=True, file_okay=False
+    ),
 ]
 
 HERE = Path()

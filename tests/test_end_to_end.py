@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -453,6 +454,23 @@ def test_a_failure_is_reported_in_one_line_and_exits_1(
 def test_wrong_usage_exits_2(workspace: Workspace) -> None:
     assert workspace.run("submit", "--no-such-option").returncode == 2
     assert workspace.run("no-such-command").returncode == 2
+    assert workspace.run("runs", "--root", "no-such-folder").returncode == 2
+
+
+def test_another_folder_may_hold_data_runs_and_submissions(
+    workspace: Workspace, small_digits: Path, tmp_path: Path
+) -> None:
+    arguments = ["--recipe", "mlp_50", "--set", "training.epochs=1", "--source", str(small_digits)]
+    result = workspace.run("train", *arguments, "--root", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "runs"}
+    (path,) = (tmp_path / "runs").glob("*/run.json")
+    record = json.loads(path.read_text())
+    assert record["executor"] == "serial"
+    assert record["command"].endswith(
+        f"python -m pipeline train {shlex.join(arguments)} --root {tmp_path}"
+    )
+    assert path.parent.name in workspace.run("runs", "--root", str(tmp_path)).stdout
 
 
 def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensorflow: str) -> None:
