@@ -89,7 +89,7 @@ DECIDING = {
     "the output layer": ("networks/registry.py", r'activation="softmax"', 'activation="sigmoid"'),
     "how pixels are scaled": (
         "networks/registry.py",
-        r"PIXEL_DIVISOR = 255\.0",
+        r"PIXEL_DIVISOR = float\(SPEC\.highest_pixel\)",
         "PIXEL_DIVISOR = 256.0",
     ),
     "a fast layer": ("networks/fast_layers.py", r"^LARGEST_MAP = 8", "LARGEST_MAP = 9"),

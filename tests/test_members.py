@@ -46,6 +46,7 @@ def context(
         runs=runs,
         force=force,
         executor="serial",
+        command=f"train {' '.join(runs) or 'anew'}",
     )
     return Context(root, request, ignore)
 
@@ -229,13 +230,18 @@ def test_an_interrupted_average_is_continued(
 def test_a_run_that_began_with_other_code_is_not_continued(
     small_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt(monkeypatch, index=0, epochs=0)
-    with pytest.raises(KeyboardInterrupt):
-        train(context(tmp_path, small_digits))
-    (folder,) = (tmp_path / "runs").glob("mlp_50-*")
+    names: tuple[str, ...] = ()
+    for _ in range(2):  # the second command only continues the run
+        with monkeypatch.context() as patch:
+            interrupt(patch, index=0, epochs=0)
+            with pytest.raises(KeyboardInterrupt):
+                train(context(tmp_path, small_digits, FOLDED, *names))
+        (folder,) = (tmp_path / "runs").glob("mlp_50-*")
+        names = (folder.name,)
     monkeypatch.setattr("pipeline.stages.train.code_fingerprint", lambda *_: "other")
-    with pytest.raises(PipelineError, match=r"was begun with other data, code or library versions"):
-        train(context(tmp_path, small_digits, FOLDED, folder.name))
+    message = r"was begun with other data, code or library versions.* train it anew \(train anew\)"
+    with pytest.raises(PipelineError, match=message):
+        train(context(tmp_path, small_digits, FOLDED, *names))
 
 
 def test_folds_are_those_of_scikit_learn_and_cover_every_row_once(labelled: Digits) -> None:

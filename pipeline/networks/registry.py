@@ -16,7 +16,7 @@ from pipeline.data.spec import SPEC
 
 INPUT_SHAPE = SPEC.image_shape
 CLASSES = SPEC.classes
-PIXEL_DIVISOR = 255.0
+PIXEL_DIVISOR = float(SPEC.highest_pixel)
 """Pixels are divided by this number before they enter a network."""
 
 Layers = list[layers.Layer]

@@ -68,7 +68,7 @@ class Scores(BaseModel):
 
 
 class _CommonRecord(BaseModel):
-    """What both kinds of run record. `command` is the command as typed."""
+    """What both kinds of run record. `command` is the command as typed that began the run."""
 
     model_config = ConfigDict(extra="forbid")
 

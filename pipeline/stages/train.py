@@ -200,7 +200,6 @@ def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Har
         try:
             with run.in_progress():
                 record.hardware, record.executor = asdict(hardware), arrangement.executor
-                record.command = context.request.command
                 record.scores = None  # those of an earlier submission from fewer epochs
                 context.report(
                     f"run {run.id}: training {_networks(recipe)} on "
