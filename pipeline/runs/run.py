@@ -137,8 +137,8 @@ class Run:
         self.save()
         try:
             yield
-        except KeyboardInterrupt:
-            self.record.status, self.record.reason = "interrupted", "Ctrl-C"
+        except KeyboardInterrupt as interrupt:
+            self.record.status, self.record.reason = "interrupted", str(interrupt) or "Ctrl-C"
             raise
         except BaseException as error:
             self.record.status = "failed"

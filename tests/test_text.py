@@ -1,0 +1,22 @@
+"""Text from outside is one harmless line on the terminal."""
+
+import pytest
+
+from pipeline.common.text import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('it\'s a "é" 中', 'it\'s a "é" 中'),
+        ("\x1b[31mred\nline\t\r\0", "\\x1b[31mred\\nline\\t\\r\\x00"),
+        ("a\u202eb\u2028c\x9b", "a\\u202eb\\u2028c\\x9b"),
+        ("bad \udc80 byte", "bad \\udc80 byte"),
+        (7, "7"),
+        ("x" * 120, "x" * 120),
+        ("x" * 229_000, "x" * 120 + "... (229,000 characters)"),
+    ],
+)
+def test_control_characters_are_escaped_and_long_texts_cut(text: object, expected: str) -> None:
+    assert printable(text) == expected
+    assert printable(text).isprintable()
