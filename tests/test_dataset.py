@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import sources
+from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.protocol import Source
 from pipeline.competitions.sources import MNIST_FOLDER, Origin
 from pipeline.data.dataset import open_dataset
@@ -20,7 +21,8 @@ from pipeline.stages.submit import submit
 
 
 def choose(source: str) -> Origin:
-    return sources.choose(source, 0, Path("unused"), lambda line: None)
+    unused = Path("unused")
+    return sources.choose(source, 0, unused, Journal(unused), lambda line: None)
 
 
 def test_mnist_is_split_as_its_authors_do() -> None:

@@ -39,10 +39,12 @@ def test_every_attempt_has_its_own_token(ledger: Ledger) -> None:
         assert [upload.token in other.message for other in uploads].count(True) == 1
 
 
-def test_an_upload_that_ended_in_an_error_does_not_count(ledger: Ledger) -> None:
+def test_an_upload_that_ended_in_an_error_is_found(ledger: Ledger) -> None:
     begun = ledger.begin("run-1", "ab" * 32, "kaggle", "")
     ledger.update(begun.listed_as(entry("error", None)))
-    assert ledger.of_csv("kaggle", "ab" * 32) is None
+    found = ledger.of_csv("kaggle", "ab" * 32)
+    assert found is not None
+    assert found.status == "error"
 
 
 def test_an_error_does_not_hide_an_earlier_success(ledger: Ledger) -> None:

@@ -3,13 +3,14 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.common.files import locked
 from pipeline.common.progress import Report
 from pipeline.competitions.csv_records import read_records, write_records
-from pipeline.competitions.protocol import Entry
+from pipeline.competitions.protocol import Entry, Reference, Score, SubmissionStatus
 from pipeline.runs import now
 
 
@@ -19,8 +20,10 @@ class Upload(BaseModel):
     `sha256` is that of the CSV, `token` is the unique word in its message. `status` is "sent"
     until the competition has listed the submission, then the status that it lists. Scores are
     shares in [0, 1] as the competition shows them, empty if it shows none; `hidden_score` counts
-    all hidden rows, public and private.
+    all hidden rows, public and private. A person's own columns are kept.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     run: str
     sha256: str
@@ -28,15 +31,17 @@ class Upload(BaseModel):
     token: str
     message: str
     submitted_at: str
-    reference: str = ""
-    status: str = "sent"
-    public_score: float | None = None
-    private_score: float | None = None
-    hidden_score: float | None = None
+    reference: Reference = ""
+    status: Literal["sent", SubmissionStatus] = "sent"
+    public_score: Score = None
+    private_score: Score = None
+    hidden_score: Score = None
 
     def listed_as(self, entry: Entry) -> "Upload":
         """Return the row updated by the competition's entry."""
-        return self.model_copy(update=entry.model_dump(exclude={"file_name", "message"}))
+        listed = entry.model_dump(exclude={"file_name", "message"})
+        listed["submitted_at"] = entry.submitted_at or self.submitted_at
+        return self.model_copy(update=listed)
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,14 @@ class Ledger:
     def of_csv(self, competition: str, sha256: str) -> Upload | None:
         """Return the newest upload of the CSV with this checksum to a competition, if any.
 
-        An upload with the status "error" does not count.
+        An upload with the status "error" counts only where there is no other.
         """
-        for upload in reversed(self.uploads()):
-            if (upload.competition, upload.sha256) == (competition, sha256) and (
-                upload.status != "error"
-            ):
-                return upload
-        return None
+        found = [
+            upload
+            for upload in reversed(self.uploads())
+            if (upload.competition, upload.sha256) == (competition, sha256)
+        ]
+        return next((upload for upload in found if upload.status != "error"), (found or [None])[0])
 
     def begin(self, run: str, sha256: str, competition: str, message: str) -> Upload:
         """Add a row for an attempt that is about to be made, and return it.

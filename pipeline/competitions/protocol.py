@@ -8,8 +8,12 @@ from pydantic import BaseModel, Field, PlainSerializer
 from pipeline.data.dataset import DataFiles
 
 SubmissionStatus = Literal["pending", "complete", "error"]
-Score = Annotated[float, PlainSerializer("{:.5f}".format, when_used="json")] | None
+Share = Annotated[float, Field(ge=0, le=1), PlainSerializer("{:.5f}".format, when_used="json")]
+Score = Share | None
 """A share of correct labels in [0, 1], with 5 decimals in a file; None if none is shown."""
+
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,60}$")]
+"""A competition's own name for a submission, which no table calculates as a formula."""
 
 
 class Entry(BaseModel, frozen=True, populate_by_name=True):
@@ -19,7 +23,7 @@ class Entry(BaseModel, frozen=True, populate_by_name=True):
     `hidden_score`, which Kaggle does not have, counts all hidden rows, public and private.
     """
 
-    reference: str = Field(alias="ref")
+    reference: Reference = Field(alias="ref")
     file_name: str = Field(alias="fileName")
     submitted_at: str = Field(alias="date")
     message: str = Field(alias="description")
@@ -60,8 +64,10 @@ class Competition(Protocol):
         """Send `csv` with `message`, wait for its score, and return its entry in the list.
 
         `token` is unique to this attempt and part of `message`: it identifies the submission. If
-        an entry already has the token, that entry is returned and nothing is sent. The status may
-        still be "pending" if the score did not come within the time limit. Raises PipelineError.
+        an entry already has the token, that entry is returned and nothing is sent. If an earlier
+        call was cut off and the competition may have the submission, nothing is sent either. The
+        status may still be "pending" if the score did not come within the time limit. Raises
+        PipelineError.
         """
 
     def submissions(self) -> list[Entry]:

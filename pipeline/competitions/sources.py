@@ -7,6 +7,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.competitions.kaggle.credentials import find_credentials
 from pipeline.competitions.kaggle.download import KaggleSource
+from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.kaggle.upload import KaggleCompetition
 from pipeline.competitions.practice.competition import PracticeCompetition
 from pipeline.competitions.practice.source import PracticeSource, practice_key
@@ -81,13 +82,16 @@ def upload_by_hand(csv: Path) -> str:
     return f"upload {csv} at {SPEC.url}/submit, or set up Kaggle credentials and use SOURCE=kaggle"
 
 
-def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -> Origin:
+def choose(
+    source: str, practice_seed: int, data_folder: Path, journal: Journal, report: Report
+) -> Origin:
     """Return what `source` stands for, and report it.
 
     `source` is "auto", "kaggle", "practice", "mnist" or a folder; "auto" means Kaggle if
     credentials are found, else practice. `practice_seed` selects the permutation of the practice
-    competition; each has its own folder below `data_folder`. Raises PipelineError for any other
-    `source`, and for a practice seed other than 0 without the practice competition.
+    competition; each has its own folder below `data_folder`. `journal` is that of submissions to
+    Kaggle. Raises PipelineError for any other `source`, and for a practice seed other than 0
+    without the practice competition.
     """
     kind, reason, hint = source, "", ""
     if source == "auto":
@@ -109,7 +113,7 @@ def choose(source: str, practice_seed: int, data_folder: Path, report: Report) -
     if kind == _KAGGLE:
         report(f"source: Kaggle{reason}")
         kaggle = KaggleSource(folder=data_folder / _KAGGLE, report=report)
-        return Origin(kaggle, KaggleCompetition(report=report))
+        return Origin(kaggle, KaggleCompetition(report=report, journal=journal))
     if kind == _MNIST:
         labelled, others = f"{mnist.TRAINING_ROWS:,}", f"{mnist.TEST_ROWS:,}"
         report(f"source: MNIST, {labelled} labelled digits and {others} to test on")

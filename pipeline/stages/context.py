@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.competitions import sources
+from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.ledger import Ledger
 from pipeline.competitions.protocol import Competition, Source
 from pipeline.competitions.sources import Origin
@@ -56,7 +57,8 @@ class Context:
                     f"{record.practice_seed}; leave out PRACTICE_SEED, or RUN to train another run"
                 )
             source, seed = record.source, record.practice_seed
-        return sources.choose(source, seed, self.data_folder, self.report)
+        journal = Journal(self.submissions_folder / ".handed-to-kaggle")
+        return sources.choose(source, seed, self.data_folder, journal, self.report)
 
     @property
     def source(self) -> Source:

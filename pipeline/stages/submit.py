@@ -49,10 +49,15 @@ class SubmitResult:
                 f"validation {SPEC.metric} {scores.validation_accuracy:.5f} on "
                 f"{scores.validation_rows:,} rows (95 % interval {low:.5f} to {high:.5f})"
             )
-        if upload and upload.public_score is None:
+        if upload and upload.status == "pending":
             lines.append(
                 f"{upload.competition} has not scored {upload.reference} yet; make submit again "
                 "asks for the score and uploads nothing"
+            )
+        if upload and upload.status == "complete" and upload.public_score is None:
+            lines.append(
+                f"{upload.competition} shows no score from 0 to 1 for {upload.reference}; see "
+                f"{SPEC.url}/submissions"
             )
         if upload and upload.public_score is not None:
             lines.append(f"public score {upload.public_score:.5f}")
@@ -81,17 +86,18 @@ def submit(context: Context) -> SubmitResult:
 
 def _submit_once(context: Context, competition: Competition, run: Run, csv: Path) -> SubmitResult:
     upload = _begin_upload(context, competition, run, csv)
+    forced = f"make submit RUN={run.id} FORCE=1 uploads it again"
     if upload.status == "complete":
-        note = f"this CSV was submitted on {upload.submitted_at}: nothing was uploaded"
-        forced = f"make submit RUN={run.id} FORCE=1 uploads it again"
-        return SubmitResult(run, csv, upload, f"{note}; {forced}")
-    entry = competition.submit(csv, upload.message, upload.token)
-    upload = upload.listed_as(entry)
-    context.ledger.update(upload)
+        note = f"this CSV was submitted on {upload.submitted_at}: nothing was uploaded; {forced}"
+        return SubmitResult(run, csv, upload, note)
+    if upload.status != "error":
+        entry = competition.submit(csv, upload.message, upload.token)
+        upload = upload.listed_as(entry)
+        context.ledger.update(upload)
     if upload.status == "error":
         raise PipelineError(
-            f"{csv}: {upload.competition} took the file and then marked it as an error "
-            f"({upload.reference}); {SPEC.url}/submissions may show the reason"
+            f"{csv}: {upload.competition} took the file on {upload.submitted_at} and marked it as "
+            f"an error ({upload.reference}); {SPEC.url}/submissions may show the reason; {forced}"
         )
     return SubmitResult(run, csv, upload, "")
 

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.kaggle.download import KaggleSource
+from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.kaggle.upload import KaggleCompetition
 from pipeline.competitions.protocol import Entry
 from tests.kaggle_stand_in import KEY, TOKEN, UPLOAD_SESSION, StandIn
@@ -36,12 +37,12 @@ class Bench:
     def competition(self, **settings: Any) -> KaggleCompetition:
         """Return a competition whose pauses are short; `settings` override them."""
         short: dict[str, Any] = {"poll": 0.1, "settle_limit": 0.0, "score_limit": 20.0}
-        short["report"] = self.lines.append
+        short |= {"report": self.lines.append, "journal": Journal(self.home / "handed")}
         return KaggleCompetition(**(short | settings))
 
-    def submit(self, **settings: Any) -> Entry:
-        """Submit the bench's CSV with the token t-1."""
-        return self.competition(**settings).submit(self.csv, "- run é, t-1", "t-1")
+    def submit(self, token: str = "t-1", **settings: Any) -> Entry:
+        """Submit the bench's CSV with a token."""
+        return self.competition(**settings).submit(self.csv, f"- run é, {token}", token)
 
     def failure(self, action: Callable[[], object]) -> str:
         """Return the one line that `action` fails with, which must contain no secret."""

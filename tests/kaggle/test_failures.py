@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle import command
 from pipeline.competitions.kaggle.calls import FailureKind, classify, failure
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
 from pipeline.competitions.kaggle.upload import parse_entries
@@ -93,7 +94,7 @@ def test_verbose_environment_prints_no_headers(
 
 
 def test_missing_package(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = (sys.executable, "-S", "-P", "-m", "kaggle")
+    nothing = (sys.executable, "-S", *command._COMMAND[1:])
     monkeypatch.setattr("pipeline.competitions.kaggle.command._COMMAND", nothing)
     monkeypatch.setenv("PYTHONPATH", "")
     assert "kaggle package is not installed" in bench.failure(bench.competition().submissions)
@@ -203,7 +204,7 @@ def test_parse_entries_reads_each_column() -> None:
         Entry.model_validate(dict(zip(names, values, strict=True)))
         for values in (
             ("7", "a.csv", "2025-01-02T03:04:05+00:00", "m", "complete", 0.99),
-            ("6", "b.csv", "soon", "m", "error", None),
+            ("6", "b.csv", "", "m", "error", None),
             ("5", "c.csv", "2025-01-02T03:04:05+00:00", "m", "pending", None),
         )
     ]

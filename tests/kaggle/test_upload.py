@@ -6,6 +6,7 @@ import pytest
 
 from tests.kaggle.bench import Bench
 from tests.kaggle_stand_in import TOKEN
+from tests.kaggle_state import Faults
 
 
 def test_submit_waits_for_the_score_and_sends_once(bench: Bench) -> None:
@@ -50,8 +51,23 @@ def test_submission_whose_answer_was_lost_is_found(bench: Bench) -> None:
 
 def test_submission_that_is_never_listed(bench: Bench) -> None:
     bench.server.faults.lists_before_shown = 99
+    assert (
+        "whether Kaggle took run.csv is not known (the kaggle command says that it did): its list "
+        "does not show it"
+    ) in bench.failure(bench.submit)
     text = bench.failure(bench.submit)
-    assert "reported run.csv as submitted, but the list does not show it" in text
+    assert "make submit RUN=run FORCE=1 sends it again" in text
+    assert bench.server.count("CreateSubmission") == 1
+    bench.server.faults.lists_before_shown = 0
+    bench.submit(token="t-2")
+    assert bench.server.count("CreateSubmission") == 2
+
+
+def test_what_was_handed_over_is_found_later(bench: Bench) -> None:
+    bench.server.faults.lists_before_shown = 2
+    bench.failure(bench.submit)
+    assert bench.submit(settle_limit=20.0).status == "complete"
+    assert "run.csv was handed to Kaggle before: looking for it, not sending it" in bench.lines
     assert bench.server.count("CreateSubmission") == 1
 
 
@@ -101,6 +117,8 @@ def test_submit_fails(bench: Bench, faults: dict[str, Any], expected: str) -> No
     assert expected in bench.failure(bench.submit)
     assert bench.server.submissions == []
     assert bench.server.count("blob") <= 1
+    bench.server.faults = Faults()
+    assert bench.submit().status == "complete"  # what was refused may be sent again
 
 
 def test_submit_needs_the_token_in_the_message_and_a_file(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.competitions.kaggle import credentials
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
 from pipeline.data.spec import SPEC
@@ -68,8 +69,11 @@ class FailureKind(Enum):
     )
 
 
-UNDECIDED = (FailureKind.SERVER, FailureKind.NETWORK, FailureKind.TOO_LONG, FailureKind.OTHER)
-"""After one of these, Kaggle may or may not have taken a submission: the answer was lost."""
+REFUSALS = (
+    *(FailureKind.CREDENTIALS, FailureKind.FORBIDDEN, FailureKind.NOT_FOUND, FailureKind.TOO_MANY),
+    *(FailureKind.BAD_REQUEST, FailureKind.REFUSED_SUBMISSION, FailureKind.REFUSED_UPLOAD),
+)
+"""Kaggle's own answer: it has not taken a submission. After any other failure it may have."""
 
 # What the text of a failed call contains; the first match counts.
 _MARKS = {
@@ -160,7 +164,7 @@ def _why_forbidden() -> str:
     entered = [
         row.get("userHasEntered")
         for row in _query(["competitions", "list", *options], "[") or []
-        if str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug
+        if isinstance(row, dict) and str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug
     ]
     rules = f"accept the rules at {SPEC.url}/rules (Join Competition), then {_RETRY}"
     settings = credentials.SETTINGS_URL
@@ -179,7 +183,9 @@ def _why_refused() -> str:
     if limits is None:
         return f"; most likely the daily limit is reached: {later}"
     # The command leaves out numbers that are 0.
-    left, today = limits.get("numAllowedNow", 0), limits.get("numToday", 0)
+    left, today = (limits.get(name, 0) for name in ("numAllowedNow", "numToday"))
+    if not (isinstance(left, int) and isinstance(today, int)):
+        return f"; see {SPEC.url}/submissions for how many more it accepts today"
     if left > 0:
         return (
             f", though {left} more are allowed today; see {SPEC.url}/submissions for the reason "
@@ -197,7 +203,7 @@ def _query(arguments: Sequence[str], opening: str) -> Any:
     starts = [number for number, line in enumerate(lines) if line.startswith(opening)]
     try:
         return json.loads("\n".join(lines[starts[0] :])) if starts else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -210,4 +216,5 @@ def _last_line(result: CommandResult) -> str:
     lines = [line.strip() for line in result.text.splitlines() if line.strip()]
     if not lines:
         return "it printed nothing"
-    return _AUTHORIZATION.sub(r"\1 <token>", _ADDRESS.sub("<address>", lines[-1]))[:200]
+    # The marks may stand anywhere, so the text is cut only after they were replaced.
+    return printable(_AUTHORIZATION.sub(r"\1 <token>", _ADDRESS.sub("<address>", lines[-1])), 200)

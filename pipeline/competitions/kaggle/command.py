@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.common.errors import PipelineError
+from pipeline.competitions.kaggle import child
 
-# As a module of this interpreter, so that no other installation of the command is used; -P
-# keeps a folder named "kaggle" in the working directory from being imported in its place; -W
-# leaves out the upgrade warning, which would come before CSV and JSON.
-_COMMAND = (sys.executable, "-P", "-m", "kaggle", "-W")
+# With this interpreter, so that no other installation of the command is used.
+_COMMAND = (sys.executable, "-P", child.__file__)
 
 # With one of these set, the command prints each request with its Authorization header.
 _VERBOSE_VARIABLES = ("VERBOSE", "VERBOSE_OUTPUT")
@@ -47,35 +47,44 @@ def run_kaggle(
     *,
     time_limit: float,
     on_beat: Callable[[float], None] = lambda seconds: None,
+    submits: tuple[Path, str] | None = None,
 ) -> CommandResult:
     """Run `kaggle <arguments>` in the person's own environment and return its result.
 
-    The command is stopped after `time_limit` seconds. Every 10 seconds `on_beat` is called with the
-    seconds elapsed. Raises KeyboardInterrupt if the command was cancelled with Ctrl-C, which it
-    reports as a success, and PipelineError if it is not installed.
+    The command ends with this process. It is stopped after `time_limit` seconds. Every 10 seconds
+    `on_beat` is called with the seconds elapsed. For a call that submits, `submits` is the file of
+    the journal and the token to note there (see `child.py`). Raises KeyboardInterrupt if the
+    command was cancelled with Ctrl-C, which it reports as a success, and PipelineError if it is not
+    installed.
     """
+    journal, token = submits or ("", "")
     environment = {
         name: value for name, value in os.environ.items() if name not in _VERBOSE_VARIABLES
     }
-    process = subprocess.Popen(
-        [*_COMMAND, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment | {"PYTHONUTF8": "1"},
-        encoding="utf-8",
-        errors="replace",
-    )
+    end_of_pipe, held_open = os.pipe()
     try:
-        result = _wait(process, time_limit, on_beat)
+        process = subprocess.Popen(
+            [*_COMMAND, str(journal), token, *arguments],
+            stdin=end_of_pipe,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment | {"PYTHONUTF8": "1"},
+            encoding="utf-8",
+            errors="replace",
+        )
+        try:
+            result = _wait(process, time_limit, on_beat)
+        finally:
+            # Whatever ended the waiting, the upload must not continue unseen.
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
     finally:
-        # Whatever ended the waiting, the upload must not continue unseen.
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        os.close(end_of_pipe)
+        os.close(held_open)
     if result.stdout.rstrip().endswith(_CANCELLED) or result.code == -signal.SIGINT:
         raise KeyboardInterrupt
-    if "No module named kaggle" in result.stderr:
+    if "No module named" in result.stderr:
         raise PipelineError("the kaggle package is not installed; run `make setup`")
     return result
 

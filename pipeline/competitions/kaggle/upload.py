@@ -8,18 +8,22 @@ import re
 import time
 from contextlib import suppress
 from csv import DictReader
+from csv import Error as CsvError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
-from pipeline.competitions.kaggle.calls import UNDECIDED, call, classify, failure
+from pipeline.competitions.kaggle.calls import REFUSALS, call, classify, failure
 from pipeline.competitions.kaggle.command import run_kaggle
 from pipeline.competitions.kaggle.credentials import require_credentials
-from pipeline.competitions.protocol import Entry, SubmissionStatus
+from pipeline.competitions.kaggle.journal import Journal
+from pipeline.competitions.protocol import Entry, Reference, Share, SubmissionStatus
 from pipeline.data.spec import SPEC
 
 _PAGE_SIZE = "200"
@@ -28,19 +32,26 @@ _PAGE_SIZE = "200"
 # `KaggleApi.submission_fields` of kaggle 2.2.4.
 _HEADER = "ref,fileName,date,description,status,publicScore,privateScore"
 
+Value = TypeVar("Value")
+_REFERENCE: TypeAdapter[str] = TypeAdapter(Reference)
+_SHARE: TypeAdapter[float] = TypeAdapter(Share)
+_STATUS: TypeAdapter[SubmissionStatus] = TypeAdapter(SubmissionStatus)
+
 
 @dataclass(frozen=True, kw_only=True)
 class KaggleCompetition:
     """The competition `kaggle`: see `Competition` for what each method promises.
 
-    `report` gets progress lines. Times are in seconds: `upload_limit` bounds the upload.
-    `settle_limit` is how long to look for a submission in the list after its upload. `score_limit`
-    is how long to wait for its score. `poll` is the pause between two readings of the list.
+    `report` gets progress lines. `journal` notes what was handed to Kaggle. Times are in seconds:
+    `upload_limit` bounds the upload. `settle_limit` is how long to look for a submission in the
+    list after its upload. `score_limit` is how long to wait for its score. `poll` is the pause
+    between two readings of the list.
     """
 
     key = "kaggle"
 
     report: Report
+    journal: Journal
     # 240 kB; the command would try for 369 s if the storage never answers.
     upload_limit: float = 180.0
     settle_limit: float = 30.0
@@ -57,19 +68,23 @@ class KaggleCompetition:
         return parse_entries(call(arguments, "listing the submissions").stdout)
 
     def submit(self, csv: Path, message: str, token: str) -> Entry:
-        """Send `csv` with `message`, unless an entry has `token`, and wait for the score.
+        """Send `csv` with `message`, unless Kaggle has or may have `token`; wait for the score.
 
-        Nothing is ever sent twice: after a failed upload the list is read before the failure is
-        reported. The waiting is done here, because the command has no option for it. Raises
+        Nothing is ever sent twice: what the list shows is not sent, nor what the journal says was
+        handed to Kaggle. The waiting is done here, because the command has no option for it. Raises
         PipelineError, and ValueError if `token` is not part of `message`.
         """
         if token not in message:
             raise ValueError(f"the message must contain the token {token!r}: {message!r}")
         if not csv.is_file():
             raise PipelineError(f"{csv}: there is no such file to submit; run `make submission`")
+        self.journal.wait_for_sender(self.report)
         entry = self._find(token)
         if entry is not None:
             self.report(f"already submitted to Kaggle as {entry.reference}: not sent again")
+        elif token in self.journal:
+            self.report(f"{csv.name} was handed to Kaggle before: looking for it, not sending it")
+            entry = self._read_back(csv, token)
         else:
             entry = self._send(csv, message, token)
             self.report(f"Kaggle lists the submission as {entry.reference}")
@@ -87,44 +102,53 @@ class KaggleCompetition:
             self.report(f"{doing}: {seconds:.0f} s of at most {self.upload_limit:g} s")
 
         self.report(f"{doing} to Kaggle")
-        # Joined with "=", so that a message or path may begin with a dash. A cancelled upload
-        # may still have arrived, but the next attempt reads the list first and finds it.
+        # Joined with "=", so that a message or path may begin with a dash.
         options = ["-q", f"--file={csv}", f"--message={message}"]
-        arguments = ["competitions", "submit", SPEC.slug, *options]
-        result = run_kaggle(arguments, time_limit=self.upload_limit, on_beat=report_time)
-        kind = classify(result)
-        patience = self.settle_limit if kind is None or kind in UNDECIDED else 0.0
-        try:
-            entry = self._read_back(token, patience)
-        except PipelineError as error:
-            cause = f"; the upload: {failure(result, kind, doing)}" if kind else ""
-            raise PipelineError(
-                f"whether Kaggle took {csv.name} is not known, because the list could not be read: "
-                f"{error}{cause}; look at {SPEC.url}/submissions"
-            ) from None
-        if entry is not None:
-            return entry
-        if kind is not None:
-            raise failure(result, kind, doing)
-        raise PipelineError(
-            f"the kaggle command reported {csv.name} as submitted, but the list does not show it "
-            f"after {self.settle_limit:g} s; look at {SPEC.url}/submissions before you "
-            "send it again"
+        result = run_kaggle(
+            ["competitions", "submit", SPEC.slug, *options],
+            time_limit=self.upload_limit,
+            on_beat=report_time,
+            submits=(self.journal.path, token),
         )
+        kind = classify(result)
+        if kind is None:
+            self.journal.add(token)
+            return self._read_back(csv, token, " (the kaggle command says that it did)")
+        if kind in REFUSALS:
+            self.journal.remove(token)
+        error = failure(result, kind, doing)
+        if token not in self.journal:
+            raise error
+        return self._read_back(csv, token, f" (the upload: {error})")
 
-    def _read_back(self, token: str, patience: float) -> Entry | None:
-        """Read the list until it shows `token`, for at most `patience` seconds.
+    def _read_back(self, csv: Path, token: str, cause: str = "") -> Entry:
+        """Return the entry of a submission that Kaggle has or may have, once the list shows it.
 
-        Raises PipelineError if the last reading failed.
+        Raises PipelineError if it does not within the time limit, or if it cannot be read.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + self.settle_limit
         while time.monotonic() + self.poll <= deadline:
             with suppress(PipelineError):
                 entry = self._find(token)
                 if entry is not None:
                     return entry
             time.sleep(self.poll)
-        return self._find(token)
+        unknown = f"whether Kaggle took {csv.name} is not known{cause}"
+        advice = (
+            f"look at {SPEC.url}/submissions: if it is there, run the same command again later; "
+            f"if not, make submit RUN={csv.stem} FORCE=1 sends it again"
+        )
+        try:
+            entry = self._find(token)
+        except PipelineError as error:
+            raise PipelineError(
+                f"{unknown}, because the list could not be read: {error}; {advice}"
+            ) from None
+        if entry is None:
+            raise PipelineError(
+                f"{unknown}: its list does not show it after {self.settle_limit:g} s; {advice}"
+            )
+        return entry
 
     def _await_score(self, entry: Entry, token: str) -> Entry:
         """Return the entry once it is no longer pending, or as it is at the time limit."""
@@ -148,13 +172,15 @@ class KaggleCompetition:
 def parse_entries(stdout: str) -> list[Entry]:
     """Return the submissions in the order of the list, which is newest first.
 
-    Warnings before the CSV are skipped. Raises PipelineError if there is no list in `stdout`.
+    Warnings before the CSV are skipped. Values that no submission can have are left out. Raises
+    PipelineError if there is no list in `stdout`.
     """
     start = re.search(rf"^{_HEADER}\s*$", stdout, re.MULTILINE)
     if start is not None:
-        rows = DictReader(StringIO(stdout[start.start() :], newline=""), restval="")
-        return [_entry(row) for row in rows]
-    if "No submissions found" in stdout:
+        text = StringIO(stdout[start.start() :], newline="")
+        with suppress(CsvError):
+            return [_entry(row) for row in DictReader(text, restval="")]
+    elif "No submissions found" in stdout:
         return []
     raise PipelineError(
         "the kaggle command printed no list of submissions that this version understands; the "
@@ -166,28 +192,32 @@ def _entry(row: dict[str, str]) -> Entry:
     """Return one row of the list as an Entry."""
     # An unknown status counts as pending: a later reading of the list will tell.
     word = row["status"].rsplit(".", 1)[-1].lower()
-    values = {
-        **row,
-        "date": _utc(row["date"]),
-        "status": word if word in get_args(SubmissionStatus) else "pending",
-        "publicScore": _score(row["publicScore"]),
-        "privateScore": _score(row["privateScore"]),
-    }
-    return Entry.model_validate(values)
+    return Entry(
+        reference=_valid(_REFERENCE, row["ref"]) or "unknown",
+        file_name=row["fileName"],
+        submitted_at=_utc(row["date"]),
+        message=row["description"],
+        status=_valid(_STATUS, word) or "pending",
+        public_score=_valid(_SHARE, row["publicScore"]),
+        private_score=_valid(_SHARE, row["privateScore"]),
+    )
 
 
-def _score(text: str) -> float | None:
-    """Return a score, or None if the list shows none ("" or "None")."""
+def _valid(kind: TypeAdapter[Value], text: str) -> Value | None:
+    """Return a cell as a value of that kind, None if it is none (scores are "" or "None")."""
     try:
-        return float(text)
-    except ValueError:
+        return kind.validate_python(text)
+    except ValidationError:
         return None
 
 
 def _utc(text: str) -> str:
-    """Return a date of the list, which is UTC without a zone, in ISO 8601 to the second."""
+    """Return a date of the list, which is UTC without a zone, in ISO 8601 to the second.
+
+    Empty for a text that is no date.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return text
+        return ""
     return moment.replace(tzinfo=moment.tzinfo or UTC).isoformat(timespec="seconds")

@@ -1,0 +1,77 @@
+"""The kaggle command as a child process: it ends with its parent, and notes what it submits.
+
+    python -P child.py <journal> <token> <kaggle's own arguments>
+
+It is run by its path, and imports nothing of this package: with -P, a folder named "kaggle" in the
+working directory is not imported in place of the command.
+
+Its standard input is a pipe that the parent never writes to. The pipe's end shows that the parent
+is gone, however that happened. An upload must not go on unseen.
+
+Where `token` is not empty, the call submits. The token is added to the file `journal`, and is on
+the disk before the one request that creates the submission goes out. So a token that is not in the
+journal was not submitted, whenever this process was killed. Until it ends, it holds a lock.
+"""
+
+import os
+import re
+import runpy
+import sys
+import threading
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+from filelock import FileLock
+
+_SECONDS_TO_WAIT = 10.0  # for the lock, which the parent has just seen free
+_CREATES_SUBMISSION = re.compile(rb"POST \S*/CreateSubmission[ ?]")
+
+
+def lock_path(journal: str) -> str:
+    """Return the file that a submitting process locks."""
+    return f"{journal}.lock"
+
+
+def append(journal: str, token: str) -> None:
+    """Add a line with the token to the journal. Returns when it is on the disk."""
+    handle = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(handle, f"{token}\n".encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def main() -> None:
+    """Run the kaggle command as this process's arguments say."""
+    journal, token, *arguments = sys.argv[1:]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # -W leaves out the upgrade warning, which would come before CSV and JSON.
+    sys.argv = ["kaggle", "-W", *arguments]
+    lock = FileLock(lock_path(journal), timeout=_SECONDS_TO_WAIT, fallback_to_soft=False)
+    with lock if token else nullcontext():
+        if token:
+            sys.addaudithook(partial(_note, journal, token))
+        runpy.run_module("kaggle", run_name="__main__", alter_sys=True)
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)
+    os._exit(1)
+
+
+def _note(journal: str, token: str, event: str, arguments: tuple[Any, ...]) -> None:
+    """Add the token to the journal if the event announces the request that submits.
+
+    Python raises the event "http.client.send" before it sends each part of a request. The first
+    part begins with the request's line.
+    """
+    if event != "http.client.send" or not isinstance(arguments[1], bytes):
+        return
+    if _CREATES_SUBMISSION.match(arguments[1]):
+        append(journal, token)
+
+
+if __name__ == "__main__":
+    main()

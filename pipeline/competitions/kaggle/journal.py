@@ -1,0 +1,44 @@
+"""Which submissions were handed to Kaggle, as the process of the kaggle command notes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.common.files import locked, write_text
+from pipeline.common.progress import Report
+from pipeline.competitions.kaggle import child
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A file with one line per submission that Kaggle has or may have: its token.
+
+    The process of the kaggle command writes a token before it sends the request that creates the
+    submission (`child.py`). A token that is not in the file was not submitted.
+    """
+
+    path: Path
+
+    def __contains__(self, token: str) -> bool:
+        """Return whether Kaggle may have the submission of this token."""
+        return token in self._tokens()
+
+    def add(self, token: str) -> None:
+        """Note that Kaggle has the submission."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        child.append(str(self.path), token)
+
+    def remove(self, token: str) -> None:
+        """Note that Kaggle has refused the submission."""
+        kept = [one for one in self._tokens() if one != token]
+        write_text(self.path, "".join(f"{one}\n" for one in kept))
+
+    def wait_for_sender(self, report: Report) -> None:
+        """Return when no process submits any more: one may have outlived its parent's lock."""
+        lock = Path(child.lock_path(str(self.path)))
+        with locked(lock, lambda: report("waiting for another upload to end")):
+            pass
+
+    def _tokens(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        return self.path.read_text(encoding="utf-8", errors="replace").splitlines()
