@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pipeline.competitions.kaggle.calls import classify, failure
 from pipeline.competitions.kaggle.command import CommandResult
 from pipeline.competitions.kaggle.upload import parse_entries
+from tests.kaggle_state import KEY, TOKEN, UPLOAD_SESSION
 from tests.torture.edits import EDITS, ODD_TEXTS, Edit, edited
-from tests.torture.verdict import KEY, TOKEN, UPLOAD_SESSION, Lost, Verdict, check_line, examine, result
+from tests.torture.verdict import LostError, Verdict, check_line, examine, result
 
 HEADER = ["ref", "fileName", "date", "description", "status", "publicScore", "privateScore"]
 PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=20)
@@ -55,10 +56,32 @@ LISTINGS = st.builds(
     edits=st.just([]) | EDITS,
 )
 
-REASONS = ["400 Client Error", "401 Client Error", "403 Client Error", "404 Client Error", "429 Client"]
-REASONS += ["400 Client Error: for CreateSubmission", "503 Server Error", "SSLError(", "ReadTimeout"]
-REASONS += ["No space left on device", "os.makedirs(config_dir)", "Traceback (most recent call last)"]
-REASONS += ["Could not submit to competition", "[{}]", '{"numAllowedNow": "x"}', '[{"ref": 1}]', "{", "["]
+REASONS = [
+    "400 Client Error",
+    "401 Client Error",
+    "403 Client Error",
+    "404 Client Error",
+    "429 Client",
+]
+REASONS += [
+    "400 Client Error: for CreateSubmission",
+    "503 Server Error",
+    "SSLError(",
+    "ReadTimeout",
+]
+REASONS += [
+    "No space left on device",
+    "os.makedirs(config_dir)",
+    "Traceback (most recent call last)",
+]
+REASONS += [
+    "Could not submit to competition",
+    "[{}]",
+    '{"numAllowedNow": "x"}',
+    '[{"ref": 1}]',
+    "{",
+    "[",
+]
 PLANTED = [
     f"Max retries exceeded with url: /blob/0?session={UPLOAD_SESSION} (Caused by ",
     f"HTTPError for url: https://storage.invalid/blob/0?session={UPLOAD_SESSION}",
@@ -68,7 +91,9 @@ PLANTED = [
     f"PUT https://user:{KEY}@storage.invalid/{UPLOAD_SESSION}",
 ]
 PIECES = st.lists(st.sampled_from(REASONS) | st.sampled_from(PLANTED) | ODD_TEXTS, max_size=4)
-PRINTED = st.tuples(PIECES, st.sampled_from([" ", "\n", "\t", "\r\n"])).map(lambda both: both[1].join(both[0]))
+PRINTED = st.tuples(PIECES, st.sampled_from([" ", "\n", "\t", "\r\n"])).map(
+    lambda both: both[1].join(both[0])
+)
 RESULTS = st.builds(
     CommandResult,
     code=st.sampled_from([0, 1, 1, 1, 2, 137, -9, None]),
@@ -83,14 +108,14 @@ def check_listing(listing: Listing) -> None:
     entries = result(lambda: parse_entries(listing.printed()))
     for entry in entries or []:
         if entry.public_score is not None and not 0 <= entry.public_score <= 1:
-            raise Lost(f"a public score of {entry.public_score} was accepted")
+            raise LostError(f"a public score of {entry.public_score} was accepted")
     if listing.edits or not all(_is_plain(row) for row in listing.rows):
         return
     if entries is None:
-        raise Lost("a good list was refused")
+        raise LostError("a good list was refused")
     found = [(entry.reference, entry.message) for entry in entries]
     if found != [(row[0], row[3]) for row in listing.rows]:
-        raise Lost(f"a good list was read as {found}")
+        raise LostError(f"a good list was read as {found}")
 
 
 def _is_plain(row: tuple[str, ...]) -> bool:

@@ -11,11 +11,24 @@ from hypothesis import strategies as st
 from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
 from tests.torture.edits import EDITS, Edit, edited
-from tests.torture.verdict import Lost, Verdict, content, examine, result, workspace
+from tests.torture.verdict import LostError, Verdict, content, examine, result, workspace
 
 ROWS = 3
 CELLS = ["", " ", "255", "256", "-1", "+7", " 7 ", '"7"', "7.0", "0x7", "1e1", "007", "7_0", "True"]
-CELLS += ["NaN", "inf", "9" * 30, "9" * 5000, "\t7", "７", "=1+1", "\x1b[31m", "a\x00b", '"', '""', "7\n"]
+CELLS += [
+    "NaN",
+    "inf",
+    "9" * 30,
+    "9" * 5000,
+    "\t7",
+    "\uff17",
+    "=1+1",
+    "\x1b[31m",
+    "a\x00b",
+    '"',
+    '""',
+    "7\n",
+]
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"]
 
 
@@ -108,11 +121,13 @@ def strict(text: bytes, train: bool) -> list[list[int]]:
 
 def _read(path: Path, train: bool) -> list[list[int]]:
     """Return the numbers that the pipeline reads. Raises PipelineError."""
-    if not train:
-        return read_test(path).reshape(-1, SPEC.pixels).astype(int).tolist()
-    digits = read_train(path)
-    images = digits.images.reshape(-1, SPEC.pixels)
-    return np.column_stack([digits.labels, images]).astype(int).tolist()
+    if train:
+        digits = read_train(path)
+        images, labels = digits.images, [digits.labels]
+    else:
+        images, labels = read_test(path), []
+    numbers: list[list[int]] = np.column_stack([*labels, images.reshape(-1, SPEC.pixels)]).tolist()
+    return numbers
 
 
 def check(folder: Path) -> Callable[[Damage], None]:
@@ -124,15 +139,15 @@ def check(folder: Path) -> Callable[[Damage], None]:
         before = content(folder)
         numbers = result(lambda: _read(path, damage.train))
         if content(folder) != before:
-            raise Lost("reading changed the folder")
+            raise LostError("reading changed the folder")
         if numbers is None:
             return
         try:
             expected = strict(path.read_bytes(), damage.train)
         except ValueError as error:
-            raise Lost(f"a wrong file was accepted: {error}") from None
+            raise LostError(f"a wrong file was accepted: {error}") from None
         if numbers != expected:
-            raise Lost("other numbers were read than are in the file")
+            raise LostError("other numbers were read than are in the file")
 
     return check_one
 

@@ -11,7 +11,9 @@ _MILLION = 1_000_000
 
 NOISE = st.one_of(
     st.binary(max_size=8),
-    st.sampled_from([b"\0", b'"', b"\r", b"\n", b",", b";", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[31m"]),
+    st.sampled_from(
+        [b"\0", b'"', b"\r", b"\n", b",", b";", b"\xff\xfe", b"\xef\xbb\xbf", b"\x1b[31m"]
+    ),
 )
 
 EDITS: st.SearchStrategy[Sequence[Edit]] = st.lists(
@@ -39,8 +41,6 @@ def edited(content: bytes, edits: Sequence[Edit]) -> bytes:
         else:
             content = content[:at] + content[at // 2 :]
     return content
-
-
 
 
 class LongText(str):
@@ -77,7 +77,9 @@ ODD_NUMBERS = st.one_of(
 
 ODD_VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), ODD_NUMBERS, ODD_TEXTS),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
     max_leaves=5,
 )
 """Values that JSON or TOML can hold where others belong."""

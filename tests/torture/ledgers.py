@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.competitions.ledger import Ledger
 from pipeline.competitions.protocol import Entry
 from tests.torture.edits import EDITS, ODD_TEXTS, Edit, edited
-from tests.torture.verdict import Lost, Verdict, examine, result, workspace
+from tests.torture.verdict import LostError, Verdict, examine, result, workspace
 
 CHECKSUM = "ab" * 32
 TEXTS = ("run", "sha256", "competition", "token", "message", "submitted_at", "reference", "note")
@@ -47,7 +47,9 @@ def table(content: bytes) -> list[Row]:
 
 
 COLUMNS = (*TEXTS, "status", "public_score", "private_score", "hidden_score")
-CELLS = ODD_TEXTS | st.sampled_from(["0.5", "95.5", "nan", "1e999", "-1", "complete", "error", "sent"])
+CELLS = ODD_TEXTS | st.sampled_from(
+    ["0.5", "95.5", "nan", "1e999", "-1", "complete", "error", "sent"]
+)
 DAMAGES = st.builds(
     Damage,
     cells=st.lists(
@@ -70,7 +72,9 @@ def make(path: Path) -> bytes:
 
 def _entry(number: int) -> Entry:
     row = {"ref": str(number), "fileName": "a.csv", "date": "2026-01-01T00:00:00+00:00"}
-    return Entry.model_validate({**row, "description": "m", "status": "complete", "publicScore": 0.5})
+    return Entry.model_validate(
+        {**row, "description": "m", "status": "complete", "publicScore": 0.5}
+    )
 
 
 def _kept(before: Sequence[Row], after: Sequence[Row]) -> bool:
@@ -97,11 +101,11 @@ def check(path: Path, good: bytes) -> Callable[[Damage], None]:
         if uploads is not None:
             for score in (one.public_score for one in uploads):
                 if score is not None and not 0 <= score <= 1:
-                    raise Lost(f"a public score of {score} was accepted")
+                    raise LostError(f"a public score of {score} was accepted")
         begun = result(lambda: ledger.begin("run-2", CHECKSUM, "kaggle", "one more"))
         if begun is None:
             if path.read_bytes() != content:
-                raise Lost("a refused ledger was changed")
+                raise LostError("a refused ledger was changed")
             return
         _compare(content, path)
         result(lambda: ledger.update(begun.listed_as(_entry(9))))
@@ -111,14 +115,14 @@ def check(path: Path, good: bytes) -> Callable[[Damage], None]:
 
 
 def _compare(content: bytes, path: Path) -> None:
-    """Raise Lost unless the ledger at `path` is the one of `content` with one row more."""
+    """Raise LostError unless the ledger at `path` is the one of `content` with one row more."""
     limit = csv.field_size_limit(1 << 30)
     try:
         before, after = table(content), table(path.read_bytes())
     finally:
         csv.field_size_limit(limit)
     if not _kept(before, after) or len(after) != len(before) + 1:
-        raise Lost(f"rows or cells are gone: {before!r:.600} became {after!r:.600}")
+        raise LostError(f"rows or cells are gone: {before!r:.600} became {after!r:.600}")
 
 
 def torture(count: int, number: int) -> Verdict:

@@ -12,14 +12,28 @@ from hypothesis import strategies as st
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.keys import SETTINGS, TABLES
 from tests.torture.edits import EDITS, ODD_VALUES, Edit, edited
-from tests.torture.verdict import Lost, Verdict, examine, result, workspace
+from tests.torture.verdict import LostError, Verdict, examine, result, workspace
 
 WORDS = sorted(
-    {word for field in SETTINGS.values() for word in get_args(field.annotation) if isinstance(word, str)}
+    {
+        word
+        for field in SETTINGS.values()
+        for word in get_args(field.annotation)
+        if isinstance(word, str)
+    }
 )
 DEFAULTS = [field.default for field in SETTINGS.values() if field.default is not None]
 KEYS = [*SETTINGS, *TABLES, "name", "training", "training.epoch", "", "a.b.c.d", "x" * 5000]
-RAW = ["[" * 5000, "{a=" * 3000, "9" * 5000, "0x" + "f" * 5000, "1e999", "nan", "-inf", "2026-01-01"]
+RAW = [
+    "[" * 5000,
+    "{a=" * 3000,
+    "9" * 5000,
+    "0x" + "f" * 5000,
+    "1e999",
+    "nan",
+    "-inf",
+    "2026-01-01",
+]
 RAW += ['"\\u0000"', "'''", '"\x1b"', "~nouser/x.py", "/dev/zero", "/", "[]", "{}", "none", "\\"]
 
 
@@ -42,7 +56,8 @@ VALUES = st.one_of(
     st.text(max_size=9),
 )
 ENTRIES = st.lists(
-    st.tuples(st.sampled_from([*SETTINGS, *SETTINGS, *KEYS]) | st.text(max_size=5), VALUES), max_size=4
+    st.tuples(st.sampled_from([*SETTINGS, *SETTINGS, *KEYS]) | st.text(max_size=5), VALUES),
+    max_size=4,
 )
 
 
@@ -73,7 +88,17 @@ class Asked:
 
 
 NAMES = ["random.toml"] * 5 + ["quick", "fast", "champion", "bn_cnn", "mlp_50"]
-ODD_NAMES = ["", ".", "..", "/", "~", "~nouser/x.toml", "a\0.toml", "x" * 5000 + ".toml", "README.md"]
+ODD_NAMES = [
+    "",
+    ".",
+    "..",
+    "/",
+    "~",
+    "~nouser/x.toml",
+    "a\0.toml",
+    "x" * 5000 + ".toml",
+    "README.md",
+]
 ASKED = st.builds(
     Asked,
     name=st.sampled_from(NAMES * 3 + ODD_NAMES) | st.sampled_from(NAMES),
@@ -94,9 +119,9 @@ def check(folder: Path) -> Callable[[Asked], None]:
         if recipe is None:
             return
         if Recipe.model_validate_json(recipe.model_dump_json()) != recipe:
-            raise Lost("the record of a run would hold another recipe")
+            raise LostError("the record of a run would hold another recipe")
         if asked.seed is not None and recipe.seed != asked.seed:
-            raise Lost(f"SEED is {asked.seed}, the recipe has {recipe.seed}")
+            raise LostError(f"SEED is {asked.seed}, the recipe has {recipe.seed}")
 
     return check_one
 

@@ -17,7 +17,15 @@ from pipeline.cli import app
 from tests.bench.commands import write_digits
 from tests.commands import command
 from tests.torture.edits import EDITS, ODD_VALUES, Edit, edited
-from tests.torture.verdict import Leaked, Lost, Verdict, check_line, content, examine, workspace
+from tests.torture.verdict import (
+    LeakedError,
+    LostError,
+    Verdict,
+    check_line,
+    content,
+    examine,
+    workspace,
+)
 
 GOOD = "quick-s0-good"
 COMMANDS = (["runs"], ["runs", "--json"], ["compare"], ["compare", "--json"], ["report"])
@@ -146,11 +154,11 @@ def check(root: Path, original: Path) -> Callable[[Damage], None]:
             _check_command(words, CliRunner().invoke(app, [*words, "--root", str(root)]))
         page = (root / "runs" / "report.html").read_text(encoding="utf-8")
         if GOOD not in page:
-            raise Lost("the report leaves the good run out")
+            raise LostError("the report leaves the good run out")
         if "<script" in page:
-            raise Leaked("a text of the record is markup in the report")
+            raise LeakedError("a text of the record is markup in the report")
         if content(good) != before:
-            raise Lost("the good run has changed")
+            raise LostError("the good run has changed")
 
     return check_one
 
@@ -162,12 +170,12 @@ def _check_command(words: Sequence[str], done: Result) -> None:
     *_, last = done.stderr.splitlines() or [""]
     if done.exit_code:
         check_line(last)
-        raise Lost(f"{' '.join(words)} stops at a damaged run: {last}")
+        raise LostError(f"{' '.join(words)} stops at a damaged run: {last}")
     if words[0] != "report" and GOOD not in done.stdout:
-        raise Lost(f"{' '.join(words)} leaves the good run out")
+        raise LostError(f"{' '.join(words)} leaves the good run out")
     for line in (done.stdout + done.stderr).splitlines():
         if not line.isprintable():
-            raise Leaked(f"control characters in {line[:300]!r}")
+            raise LeakedError(f"control characters in {line[:300]!r}")
 
 
 def torture(count: int, number: int) -> Verdict:

@@ -19,19 +19,26 @@ Value = TypeVar("Value")
 
 SECRETS = (TOKEN, KEY, UPLOAD_SESSION)
 LONGEST_REPORT = 3_000  # characters
-KINDS = ("lost", "leaked", "double", "tracebacks")
 
 
-class Lost(AssertionError):
+class LostError(AssertionError):
     """What existed is gone or changed, what is good is not shown, or wrong data are accepted."""
 
 
-class Leaked(AssertionError):
+class LeakedError(AssertionError):
     """A secret, or text that controls a terminal or a page, came through."""
 
 
-class Double(AssertionError):
+class DoubleError(AssertionError):
     """A CSV was submitted twice."""
+
+
+KINDS: dict[type[BaseException], str] = {
+    LostError: "lost",
+    LeakedError: "leaked",
+    DoubleError: "double",
+}
+OTHER = "tracebacks"
 
 
 @dataclass
@@ -52,7 +59,7 @@ class Verdict:
             for one in error.exceptions:
                 self.note(one, about)
             return
-        kind = {Lost: "lost", Leaked: "leaked", Double: "double"}.get(type(error), "tracebacks")
+        kind = KINDS.get(type(error), OTHER)
         self.faults[kind] += 1
         # An assertion says all by itself. Other exceptions need the place where they were raised.
         limit = 0 if isinstance(error, AssertionError) else -4
@@ -68,7 +75,7 @@ class Verdict:
         self.reports += other.reports
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{self.faults[kind]} {kind}" for kind in KINDS)
+        counts = ", ".join(f"{self.faults[kind]} {kind}" for kind in [*KINDS.values(), OTHER])
         return f"{self.tried} tried, {counts}"
 
 
@@ -116,17 +123,17 @@ def check_line(text: str) -> None:
     """Raise unless an error message is one printable line of limited length, without secrets."""
     check_secrets(text)
     if not text.isprintable():
-        raise Leaked(f"control characters in the message {text[:300]!r}")
+        raise LeakedError(f"control characters in the message {text[:300]!r}")
     if not 0 < len(text) <= LONGEST_MESSAGE + 50:
         raise AssertionError(f"a message of {len(text)} characters: {text[:300]!r}")
 
 
 def check_secrets(text: str) -> None:
-    """Raise Leaked if one of the stand-in's secrets is in `text`."""
+    """Raise LeakedError if one of the stand-in's secrets is in `text`."""
     for secret in SECRETS:
         if secret in text:
             at = text.index(secret)
-            raise Leaked(f"a secret: {text[max(at - 100, 0) : at + 60]!r}")
+            raise LeakedError(f"a secret: {text[max(at - 100, 0) : at + 60]!r}")
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ from pipeline.competitions.kaggle.download import unpack
 from pipeline.data.spec import SPEC
 from tests.kaggle.files import BLANK, PIXELS
 from tests.torture.edits import EDITS, Edit, edited
-from tests.torture.verdict import Lost, Verdict, content, examine, result, workspace
+from tests.torture.verdict import LostError, Verdict, content, examine, result, workspace
 
 SMALL = replace(SPEC, train_rows=2, test_rows=2)
 """The competition with files so small that thousands can be unpacked."""
@@ -26,8 +26,24 @@ GOOD = {"train.csv": TRAIN, "test.csv": TEST, "sample_submission.csv": SAMPLE}
 OLD = {name: b"old " + name.encode() for name in GOOD}
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 NAMES = ["../evil.csv", "/tmp/evil.csv", "a\\..\\..\\evil.csv", "C:/evil.csv", "sub/train.csv"]
-NAMES += ["train.csv", "test.csv", "train.csv/", "./train.csv", "TRAIN.CSV", "\x1b[2Jx", "a\nb", "é.csv"]
-NAMES += ["x" * 60_000, "train.csv.zip", "test.csv.zip", "data/../../evil.csv", "\u202evsc.niart", ""]
+NAMES += [
+    "train.csv",
+    "test.csv",
+    "train.csv/",
+    "./train.csv",
+    "TRAIN.CSV",
+    "\x1b[2Jx",
+    "a\nb",
+    "é.csv",
+]
+NAMES += [
+    "x" * 60_000,
+    "train.csv.zip",
+    "test.csv.zip",
+    "data/../../evil.csv",
+    "\u202evsc.niart",
+    "",
+]
 _DIRECTORY, _LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
 
@@ -52,7 +68,9 @@ class Hostile:
         """Return the archive's bytes."""
         members = [(name, data) for name, data in GOOD.items() if name not in self.left_out]
         members = [
-            (f"{name}.zip", _zip([(name, data)], self.method)) if name in self.nested else (name, data)
+            (f"{name}.zip", _zip([(name, data)], self.method))
+            if name in self.nested
+            else (name, data)
             for name, data in members
         ]
         packed = _zip(members + self.extra, self.method)
@@ -83,7 +101,9 @@ def _zip(members: list[tuple[str, bytes]], method: int) -> bytes:
 BOMB = b"0\n" * 5_000_000
 DATA = st.one_of(
     st.binary(max_size=20),
-    st.sampled_from([b"", TRAIN, TEST, TRAIN[:-9], TEST.replace(b"\n0", b"\n300"), b"\0" * 100_000]),
+    st.sampled_from(
+        [b"", TRAIN, TEST, TRAIN[:-9], TEST.replace(b"\n0", b"\n300"), b"\0" * 100_000]
+    ),
     st.sampled_from([_zip([("train.csv", TRAIN)], 8), _zip([("a", b"")], 8), _zip([], 8), BOMB]),
 )
 FIELDS = st.tuples(
@@ -108,7 +128,9 @@ ARCHIVES = st.builds(
     ),
     fields=_rarely(st.lists(FIELDS, max_size=2)),
     names=_rarely(
-        st.lists(st.tuples(st.sampled_from(list(GOOD)), st.binary(min_size=1, max_size=9)), max_size=1)
+        st.lists(
+            st.tuples(st.sampled_from(list(GOOD)), st.binary(min_size=1, max_size=9)), max_size=1
+        )
     ),
     edits=EDITS,
 )
@@ -116,7 +138,12 @@ ARCHIVES = st.builds(
 
 def check(root: Path) -> Callable[[Hostile], None]:
     """Return the check of one archive, which is unpacked within `root`."""
-    folder, archive = root / "data" / "kaggle", root / "data" / "kaggle" / ".download" / SPEC.archive
+    folder = root / "data" / "kaggle"
+    archive = folder / ".download" / SPEC.archive
+
+    def unpacked() -> bool:
+        unpack(archive, folder)
+        return True
 
     def check_one(hostile: Hostile) -> None:
         archive.parent.mkdir(parents=True, exist_ok=True)
@@ -125,22 +152,22 @@ def check(root: Path) -> Callable[[Hostile], None]:
         for name, data in OLD.items():
             (folder / name).write_bytes(data)
         archive.write_bytes(hostile.pack())
-        done = result(lambda: (unpack(archive, folder), True)[1])
+        done = result(unpacked)
         found = {
             name: data
             for name, data in content(root).items()
             if not name.startswith("data/kaggle/.download/")
         }
         if not done and found != {f"data/kaggle/{name}": data for name, data in OLD.items()}:
-            raise Lost(f"a refused archive changed the folder: {sorted(found)}")
+            raise LostError(f"a refused archive changed the folder: {sorted(found)}")
         for name, data in found.items():
             base = name.removeprefix("data/kaggle/")
             if base not in GOOD:
-                raise Lost(f"a file that does not belong there: {name!r}")
+                raise LostError(f"a file that does not belong there: {name!r}")
             if data != OLD[base] and data not in hostile.contents(base):
-                raise Lost(f"{base} is not what the archive holds")
+                raise LostError(f"{base} is not what the archive holds")
         if done and not all(found[f"data/kaggle/{name}"] != OLD[name] for name in SPEC.data_files):
-            raise Lost("an accepted archive left an old file")
+            raise LostError("an accepted archive left an old file")
 
     return check_one
 
