@@ -224,7 +224,7 @@ class Trial:
                 raise LostError("; ".join(lines))
 
     def once(self) -> None:
-        """Raise DoubleError if the CSV was submitted twice, and LostError if a success is no submission."""
+        """Raise DoubleError for a second submission, LostError where a success is no submission."""
         if not self.server or self.stage.name != "submit":
             return
         listed = [entry.message for entry in self.server.submissions]
