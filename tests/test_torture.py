@@ -1,5 +1,8 @@
 """Torture in a small form (`make torture` is the full one), and proof that it notices faults."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import strategies as st
 
@@ -8,6 +11,7 @@ from tests.kaggle_state import TOKEN
 from tests.torture.__main__ import SUBJECTS, main
 from tests.torture.verdict import DoubleError, LostError, Verdict, examine, result
 
+TESTS = Path(__file__).parent
 SMALL = {
     "csvs": 60,
     "zips": 150,
@@ -25,6 +29,15 @@ def test_nothing_is_lost_leaked_or_submitted_twice(name: str) -> None:
     verdict = torture(SMALL[name], 1)
     assert not verdict.reports, "\n".join(verdict.reports)
     assert verdict.tried >= SMALL[name]
+
+
+def test_every_test_in_the_table_of_faults_exists() -> None:
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \|", (TESTS / "FAULTS.md").read_text(), re.MULTILINE)
+    named = [pair for row in rows for pair in re.findall(r"`([\w/]+\.py)` ([\w, ]+\w)", row)]
+    assert len(named) > 30
+    for file, names in named:
+        text = (TESTS / file).read_text()
+        assert all(f"def test_{name}(" in text for name in names.split(", ")), (file, names)
 
 
 def refuse(message: str) -> None:

@@ -23,7 +23,7 @@ from tests.torture.verdict import DoubleError, LostError, Verdict, check_secrets
 
 KILLS_PER_TRIAL = 3
 EPOCHS = 8
-LONGEST_UPLOAD = 8.0
+LONGEST_UPLOAD = 6.0
 """Seconds: longer than the same command takes to start again and to read the list."""
 KEPT = re.compile(r"\.(.*\.)?lock|\.checked\.json|__autograph_generated_file.*")
 """What may stay: locks, the stamp of checked files, and sources of some kB that a killed TensorFlow
