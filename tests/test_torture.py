@@ -16,10 +16,10 @@ SMALL = {
     "csvs": 60,
     "zips": 150,
     "recipes": 150,
-    "runs": 6,
+    "runs": 12,
     "ledgers": 60,
     "answers": 60,
-    "kills": 3,
+    "kills": 2,
 }
 
 

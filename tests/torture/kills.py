@@ -3,127 +3,34 @@
 import random
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count as numbers
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.common.startup import quiet_start
-from tests.bench.commands import write_digits
-from tests.bench.kills import BEGUN, SETTINGS, differences
+from tests.bench.kills import differences
 from tests.commands import wait_until
-from tests.kaggle.files import GOOD, GOOD_ZIP
+from tests.kaggle.files import GOOD
 from tests.kaggle_stand_in import StandIn
 from tests.torture.jobs import SIGNALS, VICTIMS, Place
+from tests.torture.kit import LONGEST_UPLOAD, STAGES, Kit, Stage
 from tests.torture.verdict import DoubleError, LostError, Verdict, check_secrets, workspace
 
 KILLS_PER_TRIAL = 3
-EPOCHS = 8
-LONGEST_UPLOAD = 6.0
-"""Seconds: longer than the same command takes to start again and to read the list."""
+AT_ONCE = 2
+"""Trials side by side: much of an upload is waiting."""
 KEPT = re.compile(r"\.(.*\.)?lock|\.checked\.json|__autograph_generated_file.*")
 """What may stay: locks, the stamp of checked files, and sources of some kB that a killed TensorFlow
 leaves in the folder for temporary files."""
 BUSY = "being worked on|still being trained"
+_KERAS = threading.Lock()
+"""Keras compares one folder at a time."""
 FAILURE = re.compile(r"error: .*\n(make: .*\n)*")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage to kill. The moments are mostly after a printed line that matches `marker`.
-
-    `base` names the prepared folder that a trial starts from, empty for an empty one.
-    """
-
-    name: str
-    kaggle: bool
-    base: str
-    marker: str
-    executor: str = "serial"
-
-
-STAGES = (
-    Stage("train", False, "", BEGUN, "serial"),
-    Stage("submit", True, "predicted", "uploading"),
-    Stage("data", True, "", "downloading"),
-    Stage("train", False, "", BEGUN, "processes"),
-    Stage("submit", True, "predicted", "uploading"),
-    Stage("split", False, "", ""),
-    Stage("ensemble", False, "trained", "predicting"),
-    Stage("submission", False, "trained", "predicting"),
-)
-
-
-class Kit:
-    """What all trials share: digits, prepared folders, and how long each stage takes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.whole = Place(folder / "whole", self._variables("serial"))
-        self.seconds: dict[Stage, float] = {}
-        write_digits(folder / "digits", rows=600, test_rows=200)
-
-    def _variables(self, executor: str) -> dict[str, str]:
-        """Return the variables of a stage on the small digits."""
-        return {
-            "SOURCE": str(self.folder / "digits"),
-            "RECIPE": "quick",
-            "SET": SETTINGS.format(epochs=EPOCHS),
-            "EXECUTOR": executor,
-            "HOME": str(self.folder),
-        }
-
-    def _kaggle_variables(self, server: StandIn) -> dict[str, str]:
-        options = {"SOURCE": "kaggle", "RECIPE": "mlp_50", "SET": "training.epochs=1"}
-        return {**server.environment(self.folder), **options, "EXECUTOR": "serial"}
-
-    def prepare(self, stage: Stage) -> None:
-        """Make what the stage's trials need, and measure how long the stage takes undisturbed."""
-        if stage in self.seconds:
-            return
-        if not stage.kaggle and not (self.folder / "trained").exists():
-            _finished(self.whole, "train")
-            shutil.copytree(self.whole.root, self.folder / "trained")
-            _finished(self.whole, "submission")
-            shutil.rmtree(self.whole.temporary)
-        if stage.base == "predicted" and not (self.folder / "predicted").exists():
-            with StandIn(zip_bytes=GOOD_ZIP) as server:
-                _finished(
-                    Place(self.folder / "predicted", self._kaggle_variables(server)), "submission"
-                )
-        with self.place(stage, self.folder / "measured", LONGEST_UPLOAD) as (place, _):
-            started = time.monotonic()
-            _finished(place, stage.name)
-            self.seconds[stage] = time.monotonic() - started
-        shutil.rmtree(self.folder / "measured")
-
-    @contextmanager
-    def place(
-        self, stage: Stage, root: Path, slow_uploads: float
-    ) -> Iterator[tuple[Place, StandIn | None]]:
-        """Yield a folder to run the stage in, with Kaggle's stand-in where it needs one."""
-        root.mkdir()
-        if stage.base:
-            for name in ("runs", "submissions"):
-                if (self.folder / stage.base / name).exists():
-                    shutil.copytree(self.folder / stage.base / name, root / name)
-            (root / "data").symlink_to(self.folder / stage.base / "data")
-        with ExitStack() as stack:
-            if not stage.kaggle:
-                yield Place(root, self._variables(stage.executor)), None
-                return
-            server = stack.enter_context(StandIn(zip_bytes=GOOD_ZIP))
-            server.faults.slow_uploads = slow_uploads
-            yield Place(root, self._kaggle_variables(server)), server
-
-
-def _finished(place: Place, stage: str) -> None:
-    code, printed = place.finish(stage)
-    assert code == 0, printed
 
 
 class Trial:
@@ -141,7 +48,7 @@ class Trial:
         )
         victim, number = generator.choice(victims), generator.choice(SIGNALS)
         marker = self.stage.marker if generator.random() < 0.75 else ""
-        longest = self.kit.seconds[self.stage] * (0.5 if marker else 1)
+        longest = self.kit.seconds[self.stage.name] * (0.5 if marker else 1)
         job = self.place.start(self.stage.name)
         if not job.wait(marker, generator.uniform(0, longest)):
             return ""
@@ -215,7 +122,7 @@ class Trial:
                 raise LostError(f"{path.name} is another split")
         if self.stage.name != "split":
             self.finish("submission")
-            with quiet_start():
+            with _KERAS, quiet_start():
                 lines = differences(whole, root)
             for path in (whole / "submissions").glob("*.csv"):
                 if path.read_bytes() != (root / "submissions" / path.name).read_bytes():
@@ -237,35 +144,54 @@ class Trial:
             raise LostError(f"done, but Kaggle has {listed} and the ledger {ledger.read_text()!r}")
 
 
+class Trials:
+    """All trials of one torture, at most `AT_ONCE` side by side."""
+
+    def __init__(self, count: int, number: int, folder: Path) -> None:
+        self.verdict = Verdict()
+        self._count, self._number, self._kit = count, number, Kit(folder)
+        self._numbers, self._lock = numbers(), threading.Lock()
+
+    def run(self) -> None:
+        """Run one trial after another until there are enough kills."""
+        while self.verdict.tried < self._count:
+            with self._lock:
+                trial_number = next(self._numbers)
+            stage = STAGES[trial_number % len(STAGES)]
+            self._kit.prepare(stage)
+            generator = random.Random(f"{self._number}-{trial_number}")
+            root = self._kit.folder / f"trial-{trial_number}"
+            upload = generator.uniform(0, LONGEST_UPLOAD)
+            with self._kit.place(stage, root, upload) as (place, server):
+                self._try(Trial(self._kit, stage, place, server), generator)
+            shutil.rmtree(root, ignore_errors=True)
+
+    def _try(self, trial: Trial, generator: random.Random) -> None:
+        """Kill some times, finish, and note what does not hold then."""
+        for _ in range(KILLS_PER_TRIAL):
+            killed = self.verdict.tried < self._count and trial.kill(generator)
+            if not killed:
+                break
+            with self._lock:
+                self.verdict.tried += 1
+                print(f"kill {self.verdict.tried}: {killed}", flush=True)
+        for check in [lambda: trial.finish(trial.stage.name), *trial.checks()]:
+            try:
+                check()
+            except Exception as error:
+                with self._lock:
+                    about = f"{trial.place.root.name}: {'; '.join(trial.kills)}"
+                    self.verdict.note(error, about)
+                    print(self.verdict.reports[-1], flush=True)
+
+
 def torture(count: int, number: int) -> Verdict:
     """Kill `count` times, in all stages by turns, drawn with the seed `number`."""
-    verdict = Verdict()
     if not count:
-        return verdict
-    with workspace() as folder:
-        kit = Kit(folder)
-        for trial_number in numbers():
-            if verdict.tried >= count:
-                return verdict
-            stage = STAGES[trial_number % len(STAGES)]
-            kit.prepare(stage)
-            generator = random.Random(f"{number}-{trial_number}")
-            root = folder / f"trial-{trial_number}"
-            with kit.place(stage, root, generator.uniform(0, LONGEST_UPLOAD)) as (place, server):
-                trial = Trial(kit, stage, place, server)
-                _try(trial, generator, min(KILLS_PER_TRIAL, count - verdict.tried), verdict)
-            shutil.rmtree(root, ignore_errors=True)
-    return verdict
-
-
-def _try(trial: Trial, generator: random.Random, most: int, verdict: Verdict) -> None:
-    """Kill up to `most` times, finish, and note in `verdict` what does not hold then."""
-    while len(trial.kills) < most and (killed := trial.kill(generator)):
-        verdict.tried += 1
-        print(f"kill {verdict.tried}: {killed}", flush=True)
-    for check in [lambda: trial.finish(trial.stage.name), *trial.checks()]:
-        try:
-            check()
-        except Exception as error:
-            verdict.note(error, f"{'; '.join(trial.kills)} ({trial.place.root.name})")
-            print(verdict.reports[-1], flush=True)
+        return Verdict()
+    at_once = min(AT_ONCE, -(-count // KILLS_PER_TRIAL))
+    with workspace() as folder, ThreadPoolExecutor(at_once) as pool:
+        trials = Trials(count, number, folder)
+        for running in [pool.submit(trials.run) for _ in range(at_once)]:
+            running.result()
+    return trials.verdict
