@@ -34,6 +34,7 @@ help: ## list the targets
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
 	@echo '  baselines: SEEDS=<n>'
 	@echo '  bench:     BENCH="machine augmentation step throughput recipes inference members costs"'
+	@echo '  torture:   SEED=<n>  TORTURE="--csvs <n> --zips <n> --recipes <n> --runs <n> --ledgers <n> --answers <n> --kills <n>"'
 
 .PHONY: setup
 setup: $(READY) ## make .venv and install the locked packages (done by itself); EXECUTOR=ray adds Ray
@@ -119,13 +120,30 @@ test: $(RAY) ## the tests: real digits, the real kaggle command, under 10 minute
 test-slow: $(RAY) ## the few tests that take a minute: runs killed and continued, baselines
 	@$(RUN_PYTHON) -m pytest -m slow
 
+.PHONY: torture
+torture: $(RAY) ## thousands of hostile inputs, and kills; SEED=<n> others, TORTURE="--kills 9" only some
+	@$(RUN_PYTHON) -m tests.torture
+
+AUDIT := $(VENV)/.installed-requirements-audit.lock
+
+$(AUDIT): requirements-audit.lock $(BASE)
+	@echo 'adding pip-audit to $(VENV) from $<'
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: audit-packages
+audit-packages: $(AUDIT) ## ask pip-audit for known vulnerabilities of the locked packages
+	@$(RUN_PYTHON) -m tests.packages.audit
+
 .PHONY: lock
-lock: ## renew the locks from pyproject.toml (needs uv)
+lock: $(AUDIT) ## renew the locks from pyproject.toml (needs uv), and docs/licences.md
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra audit -c requirements.lock pyproject.toml -o requirements-audit.lock
+	@$(RUN_PYTHON) -m tests.packages.licences
 
 .PHONY: clean
 clean: ## delete .venv and caches; data, runs and submissions stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -66,6 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Receive an uploaded file: /blob/<number>."""
         content = self._body()
+        self.state.stopping.wait(self.state.faults.slow_uploads)
         with self.state.lock:
             self._note("blob")
             faults = self.state.faults
@@ -147,8 +149,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         # With a server version newer than its own, the command prints an upgrade warning.
         self.send_header("X-Kaggle-ApiVersion", "99.0.0")
-        self.end_headers()
-        self.wfile.write(text)
+        with suppress(ConnectionError):  # the command was killed
+            self.end_headers()
+            self.wfile.write(text)
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing: `requests` records each request."""

@@ -37,6 +37,8 @@ class Faults:
     """Downloads stop in the middle and stay silent until the stand-in stops."""
     drop_uploads: bool = False
     """The storage closes the connection of each upload without an answer."""
+    slow_uploads: float = 0.0
+    """Seconds that the storage takes for each upload."""
     submissions_left: int = 10
     """How many submissions the daily limit still allows."""
     lose_reply: bool = False

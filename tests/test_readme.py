@@ -23,6 +23,7 @@ PAGES = {
         REPOSITORY / "README.md",
         *sorted((REPOSITORY / "docs").glob("*.md")),
         REPOSITORY / "tests/bench/RESULTS.md",
+        REPOSITORY / "tests/FAULTS.md",
     )
 }
 README = PAGES["README.md"]
@@ -40,6 +41,7 @@ VARIABLES = {
     **{name: {*given, "RAY_ADDRESS"} for name, given in OPTIONS.items() if "EXECUTOR" in given},
     "setup": {"EXECUTOR", "PYTHON"},
     "bench": {"BENCH"},
+    "torture": {"SEED", "TORTURE"},
 }
 """The variables that each target takes. RAY_ADDRESS has no option: Ray's executor reads it."""
 WORDS: dict[str, Iterable[str]] = {
@@ -209,7 +211,7 @@ def test_the_readme_is_short_and_links_to_every_page() -> None:
 def test_the_variables_table_is_complete() -> None:
     assert set().union({"RAY_ADDRESS"}, *OPTIONS.values()) == EXPORTED
     table = README.split("## Variables")[1].split("\n\n")[1]
-    assert {*EXPORTED, "BENCH"} == set(re.findall(r"`([A-Z_]+)`[,| ]", table))
+    assert {*EXPORTED, "BENCH", "TORTURE"} == set(re.findall(r"`([A-Z_]+)`[,| ]", table))
     (benchmarks,) = re.findall(r"\| `BENCH` \|.*only some of (.*) \|", table)
     assert re.findall(r"`(\w+)`", benchmarks) == list(BENCHMARKS)
     (listed,) = re.findall(r"bench: +BENCH=\"([a-z ]+)\"", MAKEFILE)
