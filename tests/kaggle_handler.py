@@ -67,9 +67,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Receive an uploaded file: /blob/<number>."""
         content = self._body()
-        self.state.stopping.wait(self.state.faults.slow_uploads)
         with self.state.lock:
             self._note("blob")
+        self.state.stopping.wait(self.state.faults.slow_uploads)
+        with self.state.lock:
             faults = self.state.faults
             blob = urlsplit(self.path).path.rsplit("/", 1)[-1]
             if faults.drop_uploads:

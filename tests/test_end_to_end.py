@@ -217,6 +217,24 @@ def test_a_refusal_by_kaggle_is_reported_in_one_line_and_keeps_the_csv(
     submission.check(workspace.folder / "submissions" / f"{run.name}.csv")
 
 
+def test_what_kaggle_marked_as_an_error_is_sent_again_by_force_only(
+    kaggle: tuple[StandIn, Workspace], without_tensorflow: str
+) -> None:
+    server, workspace = kaggle
+    before = len(server.submissions)
+    command = ("submit", *QUICK, "--source", "kaggle")
+    server.faults.ends_in_error = True
+    for _ in range(2):
+        done = workspace.run(*command, PYTHONPATH=without_tensorflow)
+        assert done.returncode == 1
+        assert re.fullmatch(r"error: .* marked it as an error .* FORCE=1 .*\n", done.stderr)
+        assert len(server.submissions) == before + 1
+    server.faults.ends_in_error = False
+    done = workspace.run(*command, "--force", PYTHONPATH=without_tensorflow)
+    assert done.returncode == 0, done.stderr
+    assert len(server.submissions) == before + 2
+
+
 def test_compare_agrees_with_the_stored_probabilities(
     workspace: Workspace, kaggle: tuple[StandIn, Workspace], without_tensorflow: str
 ) -> None:

@@ -1,5 +1,6 @@
 """The ledger: one row per attempt, written before anything is sent."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -76,9 +77,36 @@ def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> N
     assert other.communicate(timeout=10)[0] == "in\n"
 
 
-def test_a_damaged_ledger_is_named(ledger: Ledger, tmp_path: Path) -> None:
-    path = tmp_path / "submissions" / "ledger.csv"
-    path.parent.mkdir()
-    path.write_text("run,public_score\nrun-1,high\n")
-    with pytest.raises(PipelineError, match=r"ledger\.csv: is not a ledger of uploads"):
+ROW = "run-1,aa,kaggle,t-1:,t-1: m,2026-01-01"
+COLUMNS = "run,sha256,competition,token,message,submitted_at"
+
+
+def test_a_persons_own_columns_are_kept(ledger: Ledger) -> None:
+    ledger.path.parent.mkdir()
+    ledger.path.write_text(f"\ufeff{COLUMNS},note\n{ROW},mine\n")
+    ledger.begin("run-2", "ab" * 32, "kaggle", "")
+    with ledger.path.open() as file:
+        assert [row["note"] for row in csv.DictReader(file)] == ["mine", ""]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run,public_score\nrun-1,high\n",
+        f"{COLUMNS},public_score\n{ROW},nan\n",
+        f"{COLUMNS},public_score\n{ROW},95.5\n",
+        f"{COLUMNS},reference\n{ROW},=cmd()\n",
+        f"{COLUMNS},status\n{ROW},\x1b[2J\n",
+        f"{COLUMNS},note\n{ROW},{'x' * 140_000}\n",
+        f"{COLUMNS},note,note\n{ROW},a,b\n",
+        f"{COLUMNS}\n{ROW},one cell too many\n",
+    ],
+)
+def test_a_damaged_ledger_is_named(ledger: Ledger, text: str) -> None:
+    ledger.path.parent.mkdir()
+    ledger.path.write_text(text)
+    with pytest.raises(PipelineError, match=r"ledger\.csv: is not a ledger of uploads") as caught:
         ledger.uploads()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+    assert ledger.path.read_text() == text

@@ -64,7 +64,8 @@ class Ledger:
             for upload in reversed(self.uploads())
             if (upload.competition, upload.sha256) == (competition, sha256)
         ]
-        return next((upload for upload in found if upload.status != "error"), (found or [None])[0])
+        taken = [upload for upload in found if upload.status != "error"]
+        return next(iter(taken or found), None)
 
     def begin(self, run: str, sha256: str, competition: str, message: str) -> Upload:
         """Add a row for an attempt that is about to be made, and return it.

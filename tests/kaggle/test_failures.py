@@ -15,6 +15,8 @@ from pipeline.competitions.protocol import Entry
 from tests.kaggle.bench import SETTINGS, Bench, enter
 from tests.kaggle_stand_in import KEY, TOKEN, UPLOAD_SESSION, USERNAME
 
+HEADER = "ref,fileName,date,description,status,publicScore,privateScore"
+
 
 def test_server_down(bench: Bench) -> None:
     bench.server.stop()
@@ -194,7 +196,7 @@ def test_reasons_without_secrets(
 def test_parse_entries_reads_each_column() -> None:
     text = (
         "Warning: something\n"
-        "ref,fileName,date,description,status,publicScore,privateScore\r\n"
+        f"{HEADER}\r\n"
         "7,a.csv,2025-01-02 03:04:05.678000,m,SubmissionStatus.COMPLETE,0.99,None\r\n"
         "6,b.csv,soon,m,SubmissionStatus.ERROR,,\r\n"
         "5,c.csv,2025-01-02 03:04:05,m,SubmissionStatus.NEW,,\r\n"
@@ -210,6 +212,29 @@ def test_parse_entries_reads_each_column() -> None:
     ]
 
 
-def test_parse_entries_refuses_other_text() -> None:
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        *[("publicScore", text) for text in ("nan", "1e999", "95.5", "-0.1", "1,5", "x")],
+        *[("ref", text) for text in ("=cmd()", "\x1b[2J", "7" * 999, "7\n8")],
+        *[("date", text) for text in ("soon", "\x1b[2J", "9" * 99)],
+        *[("status", text) for text in ("SubmissionStatus.NEW", "=cmd()")],
+    ],
+)
+def test_values_that_no_submission_has_are_left_out(column: str, text: str) -> None:
+    cells = [text if name == column else "" for name in HEADER.split(",")]
+    (entry,) = parse_entries(f"{HEADER}\n" + ",".join(f'"{cell}"' for cell in cells))
+    assert (entry.reference, entry.submitted_at, entry.status) == ("unknown", "", "pending")
+    assert entry.public_score is None
+
+
+@pytest.mark.parametrize("rows", ["id,name\n1,a\n", f"{HEADER}\n1,{'a' * 140_000},,,,,\n"])
+def test_parse_entries_refuses_other_text(rows: str) -> None:
     with pytest.raises(PipelineError, match="columns must be ref,fileName"):
-        parse_entries("id,name\n1,a\n")
+        parse_entries(rows)
+
+
+def test_what_the_command_prints_is_made_printable() -> None:
+    shown = failure(CommandResult(1, "", "odd \x1b[2J" + "x" * 999, 1.0), FailureKind.OTHER, "t")
+    assert "\x1b" not in str(shown)
+    assert len(str(shown)) < 400
