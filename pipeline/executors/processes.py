@@ -31,7 +31,8 @@ from pipeline.training.events import Event, Failed, Finished, failure
 def train_all(work: Work) -> None:
     """Train up to `at_once` members at a time. A lost process costs its own member only."""
     waiting = deque(work.tasks)
-    with TemporaryDirectory(prefix="members-", ignore_cleanup_errors=True) as name:
+    work.scratch.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=work.scratch, ignore_cleanup_errors=True) as name:
         scratch = Path(name)
         np.save(scratch / "images.npy", work.labelled.images)
         np.save(scratch / "labels.npy", work.labelled.labels)
