@@ -6,7 +6,7 @@ variable. The stages import TensorFlow where they need it. This module never doe
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,7 +191,10 @@ def compare_command(as_json: Json = False, root: Root = HERE) -> None:
         # SciPy and scikit-learn take seconds to import. Other commands need not wait for them.
         from pipeline.evaluation import compare, compare_table
 
-        comparison = compare.compare(_store(root).all(), _ledger(root).uploads())
+        store = _store(root)
+        all_runs = store.all()
+        comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+        _warn(comparison.unreadable)
         if as_json:
             _print_json(comparison.as_json())
         else:
@@ -204,9 +207,11 @@ def report_command(root: Root = HERE) -> None:
     with exit_codes():
         from pipeline.evaluation import compare, report
 
-        all_runs = _store(root).all()
+        store = _store(root)
+        all_runs = store.all()
         path = root / "runs" / "report.html"
-        comparison = compare.compare(all_runs, _ledger(root).uploads())
+        comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+        _warn(comparison.unreadable)
         report.write(path, comparison, all_runs, root / "submissions")
         _print(f"wrote {path} ({len(all_runs)} runs)")
 
@@ -215,14 +220,17 @@ def report_command(root: Root = HERE) -> None:
 def runs_command(as_json: Json = False, root: Root = HERE) -> None:
     """List all runs with their states and those of their members, oldest first."""
     with exit_codes():
-        all_runs = _store(root).all()
+        store = _store(root)
+        all_runs = store.all()
+        _warn(store.unreadable)
         if as_json:
-            _print_json([runs.as_json(run) for run in all_runs])
+            left_out = [runs.unreadable_as_json(*one) for one in store.unreadable.items()]
+            _print_json([*map(runs.as_json, all_runs), *left_out])
             return
         for run in all_runs:
             for line in runs.describe(run):
                 _print(line)
-        if not all_runs:
+        if not all_runs and not store.unreadable:
             _print("no runs yet; make submit makes one")
 
 
@@ -260,6 +268,12 @@ def _store(root: Path) -> RunStore:
 
 def _ledger(root: Path) -> Ledger:
     return Ledger(root / "submissions" / "ledger.csv")
+
+
+def _warn(unreadable: Mapping[str, str]) -> None:
+    """Print one line on stderr for each run that is left out."""
+    for reason in unreadable.values():
+        _print_aside(f"left out: {reason}")
 
 
 def _print(line: str) -> None:

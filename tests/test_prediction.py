@@ -129,7 +129,9 @@ def test_rows_in_doubt_of_a_run_with_folds_are_predicted_in_float32(
     splits = k_folds(labelled.labels, 2, 0, "d" * 64)
     saved = Checkpoint(file="a.keras", epoch=1, val_accuracy=0.9, val_loss=0.1)
     members = [Member(index=fold, fold=fold, seed=0, checkpoints=[saved]) for fold in (0, 1)]
-    run = RunStore(tmp_path).create(training_record(status="done", members=members))
+    folded = {"name": "quick", "members": {"folds": 2}}
+    record = training_record(status="done", members=members, recipe=folded)
+    run = RunStore(tmp_path).create(record)
     for seed, path in enumerate(run.checkpoint_paths()):
         path.parent.mkdir(parents=True)
         save_untrained("mlp_256", seed, 15, path)

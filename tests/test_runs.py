@@ -8,7 +8,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline import recipe
@@ -23,7 +22,7 @@ def test_a_record_is_read_back_as_it_was_written(store: RunStore) -> None:
     run.record.members = [Member(index=0, seed=0, epochs=3, seconds=1.5, checkpoints=[])]
     run.save()
     assert store.find(run.id).record == run.record
-    assert json.loads((run.folder / "run.json").read_text())["schema_version"] == 2
+    assert json.loads((run.folder / "run.json").read_text())["schema_version"] == 3
 
 
 def test_a_second_run_of_the_same_name_gets_a_number(store: RunStore) -> None:
@@ -51,6 +50,14 @@ def test_a_run_is_found_by_a_unique_beginning_of_its_name(store: RunStore) -> No
         store.find("quick")
     with pytest.raises(PipelineError, match="RUN is 'bn': no run begins with it"):
         store.find("bn")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "./", "*", "quick*", "quick\0", "\x1b[31m"])
+def test_what_is_no_beginning_of_a_name_selects_no_run(name: str, store: RunStore) -> None:
+    store.create(training_record())
+    with pytest.raises(PipelineError, match=r"RUN is .*: no run begins with it; give") as error:
+        store.find(name)
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -130,35 +137,6 @@ def test_unfinished_files_of_a_killed_process_are_removed(store: RunStore) -> No
     assert kept.exists()
 
 
-def test_damaged_records_and_arrays_are_reported(store: RunStore) -> None:
-    run = store.create(training_record())
-    with pytest.raises(PipelineError, match=r"validation\.npz cannot be read.*make ensemble RUN="):
-        run.load_arrays("validation")
-    run.save_arrays("validation", rows=np.arange(1000))
-    whole = (run.folder / "validation.npz").read_bytes()
-    flipped = whole[:100] + bytes(255 - byte for byte in whole[100:200]) + whole[200:]
-    for content in (b"", b"PK\x03\x04 cut", whole[:-50], flipped):
-        (run.folder / "validation.npz").write_bytes(content)
-        with pytest.raises(PipelineError, match=r"validation\.npz cannot be read"):
-            run.load_arrays("validation")
-    (run.folder / "run.json").write_text("{")
-    with pytest.raises(PipelineError, match=r"run\.json is not a run record \(not JSON: "):
-        store.all()
-
-
-@pytest.mark.parametrize("version", [0, 3, "2"])
-def test_a_record_of_an_unknown_version_is_reported_in_one_line(
-    version: object, store: RunStore
-) -> None:
-    run = store.create(training_record())
-    path = run.folder / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": version}))
-    with pytest.raises(PipelineError) as error:
-        store.all()
-    assert str(error.value).startswith(f"{path}: schema_version is {version!r}; this version of")
-    assert "\n" not in str(error.value)
-
-
 VERSION_1 = {
     "schema_version": 1,
     "id": "quick-s0-12345678",
@@ -217,7 +195,7 @@ def test_a_record_of_version_1_is_read(store: RunStore) -> None:
     assert run.record.scores is not None
     assert run.record.scores.interval == (0.98, 0.995)
     run.save()
-    assert json.loads((run.folder / "run.json").read_text())["schema_version"] == 2
+    assert json.loads((run.folder / "run.json").read_text())["schema_version"] == 3
     assert store.find(run.id).record == run.record
 
 
@@ -233,16 +211,6 @@ def test_an_average_of_version_1_becomes_a_record_of_its_own_kind(
     assert run.record.checkpoint_count == 2
     with pytest.raises(PipelineError, match="averages a and b and has no network of its own"):
         _ = run.training
-
-
-def test_arrays_are_read_back(store: RunStore) -> None:
-    run = store.create(training_record())
-    rows, probabilities = np.arange(3), np.eye(3, 10, dtype=np.float32)
-    run.save_arrays("test", rows=rows, probabilities=probabilities)
-    stored = run.load_arrays("test")
-    np.testing.assert_array_equal(stored["rows"], rows, strict=True)
-    np.testing.assert_array_equal(stored["probabilities"], probabilities, strict=True)
-    assert not run.has_probabilities()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

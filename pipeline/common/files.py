@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,6 +75,20 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` as UTF-8, wholly or not at all."""
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return the content of a file of at most `most` bytes.
+
+    Raises OSError where it is missing, longer, or no regular file: a pipe would never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"it is longer than {most:,} bytes")
+    return content
 
 
 def state(path: Path) -> dict[str, int]:

@@ -6,17 +6,19 @@ probabilities; those in the run records are not used.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.competitions import submission
 from pipeline.competitions.ledger import Upload
 from pipeline.evaluation import scores
-from pipeline.runs import Run
+from pipeline.runs import Arrays, Run
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All groups (the one with the newest run first), the pairs, and the runs without scores."""
+    """All groups (the one with the newest run first), the pairs, and the runs without scores.
+
+    `unreadable` are the runs that are left out because of a damaged file: their names and why.
+    """
 
     groups: list[Group]
     pairs: list[Pair]
     unscored: list[Run]
+    unreadable: Mapping[str, str]
 
     def as_json(self) -> dict[str, object]:
         """Return plain values for `--json`."""
@@ -98,52 +104,66 @@ class Comparison:
             ],
             "pairs": [asdict(pair) for pair in self.pairs],
             "unscored": [{"run": run.id, "state": run.state()} for run in self.unscored],
+            "unreadable": [
+                {"run": name, "reason": reason} for name, reason in self.unreadable.items()
+            ],
         }
 
 
-def compare(runs: Sequence[Run], uploads: Sequence[Upload]) -> Comparison:
+def compare(
+    runs: Sequence[Run], uploads: Sequence[Upload], unreadable: Mapping[str, str]
+) -> Comparison:
     """Group the scored runs by split; rank each group by validation accuracy, then log loss.
 
-    `runs` are oldest first. A run's public and private score come from the upload of exactly the
-    CSV that its stored probabilities give. Raises PipelineError if the probabilities cannot be
-    read.
+    `runs` are oldest first. `unreadable` are the runs whose record cannot be read; those whose
+    probabilities cannot be read are added. A run's public and private score come from the upload of
+    exactly the CSV that its stored probabilities give.
     """
     by_split: dict[str, list[_ScoredRun]] = {}
+    left_out = dict(unreadable)
     for run in reversed(runs):
-        if run.has_probabilities():
-            by_split.setdefault(run.record.split_fingerprint, []).append(_score(run))
-    splits = list(by_split.values())
+        if run.record.scores:
+            try:
+                by_split.setdefault(run.record.split_fingerprint, []).append(_score(run))
+            except PipelineError as error:
+                left_out[run.id] = str(error)
+    splits = [ranked for ranked in by_split.values() if ranked]
     for ranked in splits:
         ranked.sort(key=lambda scored: (-scored.correct.mean(), scored.log_loss))
     return Comparison(
         groups=[_group(ranked, uploads) for ranked in splits],
         pairs=_pairs(splits),
-        unscored=[run for run in runs if not run.has_probabilities()],
+        unscored=[run for run in runs if not run.record.scores],
+        unreadable=left_out,
     )
 
 
 @dataclass(frozen=True)
 class _ScoredRun:
-    """A run, the numbers of its validation rows, and which of them it gets right."""
+    """A run, the numbers of its validation rows, and which of them it gets right.
+
+    `test` are the arrays of its test rows.
+    """
 
     run: Run
     rows: NDArray[np.int64]
     correct: NDArray[np.bool_]
     log_loss: float
+    test: Arrays
 
 
 def _score(run: Run) -> _ScoredRun:
-    stored = run.load_arrays("validation")
+    stored, test = run.load_arrays("validation"), run.load_arrays("test")
     labels, probabilities = stored["labels"], stored["probabilities"]
     correct = probabilities.argmax(axis=1) == labels
-    return _ScoredRun(run, stored["rows"], correct, scores.log_loss(labels, probabilities))
+    return _ScoredRun(run, stored["rows"], correct, scores.log_loss(labels, probabilities), test)
 
 
 def _group(ranked: Sequence[_ScoredRun], uploads: Sequence[Upload]) -> Group:
     record = ranked[0].run.record
     practice = f", seed {record.practice_seed}" if record.source == "practice" else ""
     return Group(
-        source=f"{record.source}{practice}",
+        source=printable(f"{record.source}{practice}"),
         split=record.split_fingerprint,
         runs=[_ranked_run(scored, ranked[0], uploads) for scored in ranked],
     )
@@ -161,10 +181,9 @@ def _scored_upload(labels: NDArray[np.int64], uploads: Sequence[Upload]) -> Uplo
 
 def _ranked_run(scored: _ScoredRun, best: _ScoredRun, uploads: Sequence[Upload]) -> RankedRun:
     record, rows = scored.run.record, len(scored.correct)
-    stored = scored.run.load_arrays("test")
-    predictions = stored["probabilities"].argmax(axis=1)
+    predictions, labels = scored.test["probabilities"].argmax(axis=1), scored.test.get("labels")
     upload = _scored_upload(predictions, uploads)
-    test_accuracy = scores.accuracy(stored["labels"], predictions) if "labels" in stored else None
+    test_accuracy = None if labels is None else scores.accuracy(labels, predictions)
     interval = scores.wilson_interval(int(scored.correct.sum()), rows)
     # A run whose fold failed lacks that fold's rows, so only the common rows can be paired.
     test = None if scored is best else scores.mcnemar_exact(*_paired(scored, best))

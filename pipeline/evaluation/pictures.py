@@ -1,5 +1,6 @@
 """The picture files of one run, drawn from the content of its folder."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,25 +8,33 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.evaluation import plots
-from pipeline.runs import Run
+from pipeline.common.progress import Report
+from pipeline.common.text import printable
+from pipeline.evaluation import plots, png_files
+from pipeline.runs import HISTORY_FILE, Run
+
+LARGEST_HISTORY = 10_000_000
+"""Bytes of history.csv: a hundred thousand epochs."""
 
 
-def draw_run_pictures(run: Run, images: NDArray[np.uint8]) -> None:
+def draw_run_pictures(run: Run, images: NDArray[np.uint8], report: Report) -> None:
     """Draw the learning curves of every member and the worst mistakes into the run's folder.
 
     `images`, uint8 [n, 28, 28, 1], are those of the run's stored validation rows. An ensemble of
-    several runs has no learning curves. Raises PipelineError if a history is damaged.
+    several runs has no learning curves, nor has a member whose history is damaged, which `report`
+    then names.
     """
-    for member in [] if run.record.parents else run.record.members:
-        folder = run.member_folder(member.index)
-        if (folder / "history.csv").exists():  # a run can be scored without it
-            plots.save(member_curves(run, member.index), folder / "curves.png")
+    for path, index in png_files.curve_files(run).items():
+        try:
+            plots.save(member_curves(run, index), path)
+        except PipelineError as error:
+            report(f"no learning curves: {error}")
     stored = run.load_arrays("validation")
     labels, probabilities = stored["labels"], stored["probabilities"]
     mistakes = plots.worst_mistakes(images, labels, probabilities, stored["rows"])
-    plots.save(mistakes, run.folder / "mistakes.png")
+    plots.save(mistakes, png_files.mistakes_file(run))
 
 
 def draw_heatmap(run: Run, path: Path) -> None:
@@ -40,14 +49,25 @@ def member_curves(run: Run, index: int) -> Figure:
 
     Raises PipelineError if its history.csv is missing or damaged.
     """
-    path = run.member_folder(index) / "history.csv"
-    (member,) = [member for member in run.training.members if member.index == index]
+    path = run.member_folder(index) / HISTORY_FILE
+    member = run.training.members[index]
     kept_epochs = [checkpoint.epoch for checkpoint in member.checkpoints]
     loss = run.training.recipe.training.loss
     unit = "mean squared error" if loss == "mean_squared_error" else "nats"
     try:
-        return plots.learning_curves(pd.read_csv(path), kept_epochs, unit)
+        return plots.learning_curves(_history(path), kept_epochs, unit)
     except (OSError, ValueError) as error:
+        detail = error.strerror if isinstance(error, OSError) else None
         raise PipelineError(
-            f"{path} cannot be drawn ({error}); train the run again with FORCE=1"
+            f"{path} cannot be drawn ({printable(detail or error)}); its numbers are lost, and the "
+            "run works without them"
         ) from None
+
+
+def _history(path: Path) -> pd.DataFrame:
+    """Return a table of finite numbers. Raises OSError, and ValueError for any other content."""
+    content = files.read_bytes(path, LARGEST_HISTORY)
+    table = pd.read_csv(io.BytesIO(content), dtype=float, index_col=False)
+    if not np.isfinite(table.to_numpy()).all():
+        raise ValueError("it holds values that are no finite numbers")
+    return table

@@ -10,7 +10,7 @@ from string import Template
 import pandas as pd
 
 from pipeline.common import files
-from pipeline.evaluation import compare_table, plots
+from pipeline.evaluation import compare_table, plots, png_files
 from pipeline.evaluation.compare import Comparison, Group
 from pipeline.runs import Run
 
@@ -41,13 +41,13 @@ def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: 
     """Write the page of a comparison and of its `runs` to `path`; the newest run comes first.
 
     `runs` are oldest first. The folder `submissions` holds their heatmaps. The page leaves out
-    pictures that do not exist. Raises OSError if a picture cannot be read.
+    pictures that do not exist or are damaged. Raises OSError if it cannot be written.
     """
+    left_out = [f"left out: {reason}" for reason in comparison.unreadable.values()]
+    lines = [*compare_table.notes(comparison), *left_out]
     page = PAGE.substitute(
         groups="\n".join(map(_group_html, comparison.groups)),
-        notes="\n".join(
-            f"<p>{escape(line.strip())}</p>" for line in compare_table.notes(comparison)
-        ),
+        notes="\n".join(f"<p>{escape(line.strip())}</p>" for line in lines),
         runs="\n".join(_run_html(run, submissions) for run in reversed(runs)),
     )
     files.write_text(path, page)
@@ -61,9 +61,9 @@ def _group_html(group: Group) -> str:
         [ranked.validation_accuracy for ranked in group.runs],
         [(ranked.low, ranked.high) for ranked in group.runs],
     )
-    heading = escape(compare_table.title(group))
+    heading = compare_table.title(group)
     picture = _picture_html(plots.png(figure), f"validation accuracies of {heading}")
-    return f"<h2>{heading}</h2>\n{table}\n{picture}"
+    return f"<h2>{escape(heading)}</h2>\n{table}\n{picture}"
 
 
 def _run_html(run: Run, submissions: Path) -> str:
@@ -81,7 +81,7 @@ def _run_html(run: Run, submissions: Path) -> str:
     pictures = "\n".join(
         _picture_html(path.read_bytes(), f"{run.id}: {subject}")
         for subject, path in paths.items()
-        if path.is_file()
+        if png_files.is_whole(path)
     )
     facts = record.model_dump(mode="json", include={"recipe", "git", "versions", "hardware"})
     settings = f"<pre>{escape(json.dumps(facts, indent=2))}</pre>"
@@ -93,6 +93,6 @@ def _run_html(run: Run, submissions: Path) -> str:
 
 
 def _picture_html(png: bytes, description: str) -> str:
-    """Return a picture as HTML with its PNG bytes inside; `description` is escaped already."""
+    """Return a picture as HTML with its PNG bytes inside. `description` is plain text."""
     source = f"data:image/png;base64,{b64encode(png).decode()}"
-    return f'<p><img alt="{description}" src="{source}"></p>'
+    return f'<p><img alt="{escape(description)}" src="{source}"></p>'

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics
 
+from pipeline.data.checks import check_array, check_digits, check_probabilities
 from pipeline.data.spec import SPEC
-from pipeline.evaluation.checks import check_array, check_digits, check_probabilities
 
 
 class Interval(NamedTuple):

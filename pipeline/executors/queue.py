@@ -58,7 +58,7 @@ class RetryQueue:
             member,
             self._splits[member.fold],
             self._threads,
-            resume.read_bytes() if resume.exists() else None,
+            resume.read_bytes() if resume.is_file() else None,
             self._run.network_source,
         )
 

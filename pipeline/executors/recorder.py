@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from pipeline.common.files import replacing, write_text
 from pipeline.common.progress import Report, RunProgress
-from pipeline.runs import CHECKPOINTS_FOLDER, RESUME_FILE, Member, Run, now
+from pipeline.common.text import printable
+from pipeline.runs import CHECKPOINTS_FOLDER, HISTORY_FILE, RESUME_FILE, Member, Run, now
+from pipeline.runs.fields import LONGEST_TEXT
 from pipeline.training.events import Began, EpochEnded, Event, Failed, Files, Finished, StepEnded
 
 HEARTBEAT_EVERY = 10.0
@@ -30,6 +32,8 @@ class Recorder:
         match event:
             case Began(member=member, steps=steps, files=files):
                 self._update(member)
+                if not member.epochs:
+                    self._remove_earlier_attempt(index)
                 self._write(index, files)
                 self._remove_unrecorded_checkpoints(member)
                 self._progress.begin(index, member.epochs, steps)
@@ -92,8 +96,17 @@ class Recorder:
 
     def _write(self, index: int, files: Files) -> None:
         for name, content in files.items():
-            with replacing(self._run.member_folder(index) / name) as temporary:
-                temporary.write_bytes(content)
+            path = self._run.member_folder(index) / name
+            if path.parent.name == CHECKPOINTS_FOLDER:
+                self._run.write(path, content)
+            else:
+                with replacing(path) as temporary:
+                    temporary.write_bytes(content)
+
+    def _remove_earlier_attempt(self, index: int) -> None:
+        """Delete what an attempt that diverged has left, whose epochs no longer count."""
+        for name in (RESUME_FILE, HISTORY_FILE, "curves.png"):
+            (self._run.member_folder(index) / name).unlink(missing_ok=True)
 
     def _remove_unrecorded_checkpoints(self, member: Member) -> None:
         recorded = {checkpoint.file for checkpoint in member.checkpoints}
@@ -101,15 +114,16 @@ class Recorder:
         for path in folder.glob("*.keras"):
             if path.name not in recorded:
                 path.unlink()
+        self._run.forget_checksums(folder, recorded)
 
     def _fail(self, event: Failed) -> None:
         """Record why a member failed. A member that diverged begins anew, with other weights."""
         member = self._member(event.index)
-        member.status, member.reason = "failed", event.reason
+        member.status, member.reason = "failed", printable(event.reason, LONGEST_TEXT)
         if event.diverged:
             member.attempt, member.epochs, member.checkpoints = member.attempt + 1, 0, []
         self._save()
-        line = f"{self._progress.name(event.index) or 'training'} failed: {event.reason}"
+        line = f"{self._progress.name(event.index) or 'training'} failed: {member.reason}"
         if event.trace:
             path = self._run.member_folder(event.index) / "error.txt"
             write_text(path, event.trace)

@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
-from pipeline.runs import Run
-
-Arrays = dict[str, NDArray[Any]]
-"""Arrays by their names in validation.npz and test.npz."""
+from pipeline.runs import Arrays, Run
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ def average(runs: Sequence[Run]) -> Average:
     predicted again. The weight of a run is its number of checkpoints. The validation rows are those
     that all runs predict, so a run with folds can be averaged with one on a hold-out. There only
     one fold of that run predicts a row, with the weight of all folds, which makes the validation
-    score too low. Raises PipelineError if the runs differ in data or classes, or if no run was
+    score too low. Raises PipelineError if the runs differ in data, or if no run was
     validated on exactly the common rows.
     """
     _check_data(runs)
@@ -45,7 +41,12 @@ def average(runs: Sequence[Run]) -> Average:
 
 def _check_data(runs: Sequence[Run]) -> None:
     first = runs[0]
-    for run in runs[1:]:
+    for run in runs:
+        if not run.record.checkpoint_count:
+            raise PipelineError(
+                f"{run.folder / 'run.json'} names no checkpoint, by whose number runs are "
+                "weighted; train the run again with FORCE=1"
+            )
         ours, theirs = first.record.data_fingerprint, run.record.data_fingerprint
         if ours != theirs:
             raise PipelineError(
@@ -79,10 +80,10 @@ def _mean(runs: Sequence[Run], loaded: Sequence[Arrays], weights: Sequence[int])
         same = first.keys() == arrays.keys() and all(
             np.array_equal(first[key], arrays[key]) for key in first if key != "probabilities"
         )
-        if not same or first["probabilities"].shape != arrays["probabilities"].shape:
+        if not same:
             raise PipelineError(
-                f"{runs[0].id} and {run.id} hold different rows, labels or classes; make their "
-                "arrays again with make ensemble RUN=<id> FORCE=1"
+                f"{runs[0].id} and {run.id} hold different rows or labels; make their arrays again "
+                "with make ensemble RUN=<id> FORCE=1"
             )
     stacked = [arrays["probabilities"] for arrays in loaded]
     mean = np.average(stacked, axis=0, weights=weights).astype(np.float32)

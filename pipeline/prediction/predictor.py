@@ -1,7 +1,6 @@
 """A checkpoint, loaded and made ready to predict."""
 
 import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline import networks
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.networks import CLASSES, INPUT_SHAPE, scale
 from pipeline.networks.batch_norm_fusion import fuse
 from pipeline.runs import Run
@@ -36,12 +36,19 @@ def load_checkpoint(path: Path) -> keras.Sequential:
             damaged = archive.testzip()  # Keras says "file not found" of a file cut off
         if damaged:
             raise zipfile.BadZipFile(f"{damaged} in it is damaged")
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, TypeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
-        detail = str(error).splitlines()[0]
+        network = keras.saving.load_model(path, compile=False)
+        if not isinstance(network, keras.Sequential):
+            raise TypeError(f"it holds a {type(network).__name__}, no Sequential network")
+        if (network.input_shape, network.output_shape) != ((None, *INPUT_SHAPE), (None, CLASSES)):
+            raise ValueError(
+                f"its shapes are {network.input_shape[1:]} and {network.output_shape[1:]}"
+            )
+    except Exception as error:  # Keras, h5py and zipfile raise a dozen kinds
+        detail = printable(next(iter(str(error).splitlines()), type(error).__name__), 300)
         raise PipelineError(
             f"checkpoint {path} cannot be loaded ({detail}); train the run again with FORCE=1"
         ) from None
+    return network
 
 
 class Predictor:

@@ -1,6 +1,7 @@
 """The run folder: what is recorded, who works on it, and finding runs again."""
 
-from pipeline.runs.listing import as_json, describe
+from pipeline.runs.arrays import Arrays, DamagedArraysError
+from pipeline.runs.listing import as_json, describe, unreadable_as_json
 from pipeline.runs.records import (
     SCHEMA_VERSION,
     AverageRecord,
@@ -19,8 +20,10 @@ __all__ = [
     "HISTORY_FILE",
     "RESUME_FILE",
     "SCHEMA_VERSION",
+    "Arrays",
     "AverageRecord",
     "Checkpoint",
+    "DamagedArraysError",
     "Member",
     "Record",
     "Run",
@@ -31,4 +34,5 @@ __all__ = [
     "as_json",
     "describe",
     "now",
+    "unreadable_as_json",
 ]

@@ -23,6 +23,7 @@ from typing import IO
 import psutil
 
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 
 FILE = "claim.json"
 RENEWED_EVERY = 10.0
@@ -64,8 +65,8 @@ def _owner(path: Path) -> tuple[str, str]:
     """Return host and process of the claim, "?" for a claim without an owner."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
-        return str(owner["host"]), str(owner["process"])
-    except (OSError, ValueError, LookupError):
+        return printable(owner["host"]), printable(owner["process"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return "?", "?"
 
 
@@ -85,8 +86,8 @@ def is_alive(folder: Path, host: str, process: int) -> bool:
     """
     path = folder / FILE
     if host != socket.gethostname():
-        return path.exists() and _is_fresh(path)
-    if not path.exists():  # a record without a claim yet, or of an earlier version
+        return path.is_file() and _is_fresh(path)
+    if not path.is_file():  # a record without a claim yet, or of an earlier version
         return psutil.pid_exists(process)
     with path.open(encoding="utf-8") as file:
         try:

@@ -36,11 +36,16 @@ def as_json(run: Run) -> dict[str, Any]:
     return {**run.record.model_dump(mode="json"), "state": run.state(), "members": members}
 
 
+def unreadable_as_json(name: str, reason: str) -> dict[str, Any]:
+    """Return the entry, for `--json`, of a run whose record cannot be read, and why."""
+    return {"id": name, "state": "unreadable", "reason": reason}
+
+
 def _detail(member: Member) -> str:
     if member.status == "failed":
         return f"failed: {member.reason}"
-    since = datetime.now(UTC) - datetime.fromisoformat(member.heartbeat)
-    return (
-        f"running, {member.epochs} epochs done, process {member.process} on {member.host}, last "
-        f"report {since.total_seconds():.0f} s ago"
-    )
+    line = f"running, {member.epochs} epochs done, process {member.process} on {member.host}"
+    if member.heartbeat:
+        since = datetime.now(UTC) - datetime.fromisoformat(member.heartbeat)
+        line += f", last report {since.total_seconds():.0f} s ago"
+    return line

@@ -1,13 +1,30 @@
 """What a run records of itself in run.json: plain data, checked when it is read back."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.recipe import Recipe
+from pipeline.runs.fields import (
+    CheckpointFile,
+    Count,
+    Fact,
+    Fingerprint,
+    Location,
+    NonNegative,
+    Number,
+    ProcessId,
+    RunId,
+    Seed,
+    Sha256,
+    Share,
+    Text,
+    Time,
+)
 
-SCHEMA_VERSION = 2
-"""Version 1 had one kind of record: an average of runs was a training with blank fields."""
+SCHEMA_VERSION = 3
+"""Version 2 had no checksums of the run's files. Version 1 had one kind of record: an average of
+runs was a training with blank fields."""
 
 RunStatus = Literal["pending", "running", "interrupted", "failed", "done"]
 
@@ -15,10 +32,10 @@ RunStatus = Literal["pending", "running", "interrupted", "failed", "done"]
 class Checkpoint(BaseModel):
     """One saved epoch of a member: file name in its checkpoints folder, epoch from 1, scores."""
 
-    file: str
-    epoch: int
-    val_accuracy: float
-    val_loss: float
+    file: CheckpointFile
+    epoch: Count
+    val_accuracy: Share
+    val_loss: Number
 
 
 class Member(BaseModel):
@@ -31,19 +48,19 @@ class Member(BaseModel):
     `parameters` counts the network's weights, trained or not.
     """
 
-    index: int
-    fold: int = 0
-    seed: int
+    index: Count
+    fold: Count = 0
+    seed: Seed
     status: RunStatus = "done"
-    reason: str = ""
-    attempt: int = 0
-    host: str = ""
-    process: int = 0
-    device: str = ""
-    heartbeat: str = ""
-    parameters: int = 0
-    epochs: int = 0
-    seconds: float = 0
+    reason: Text = ""
+    attempt: Count = 0
+    host: Text = ""
+    process: ProcessId = 0
+    device: Text = ""
+    heartbeat: Time = ""
+    parameters: Count = 0
+    epochs: Count = 0
+    seconds: NonNegative = 0
     checkpoints: list[Checkpoint] = []
 
 
@@ -56,41 +73,46 @@ class Scores(BaseModel):
     Keras dtype policy in which the rows beyond doubt were predicted.
     """
 
-    validation_accuracy: float
-    validation_rows: int
-    interval: tuple[float, float]
-    log_loss: float
-    test_accuracy: float | None = None
-    test_rows: int = 0
-    test_interval: tuple[float, float] | None = None
-    training_accuracy: float | None = None
-    precision: str = ""
+    validation_accuracy: Share
+    validation_rows: Count
+    interval: tuple[Share, Share]
+    log_loss: NonNegative
+    test_accuracy: Share | None = None
+    test_rows: Count = 0
+    test_interval: tuple[Share, Share] | None = None
+    training_accuracy: Share | None = None
+    precision: Text = ""
 
 
 class _CommonRecord(BaseModel):
-    """What both kinds of run record. `command` is the command as typed that began the run."""
+    """What both kinds of run record. `command` is the command as typed that began the run.
+
+    `sha256` has the checksums of the files in the run's folder that its numbers depend on, by
+    their paths there. A file is written before the record names its checksum.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
-    id: str
-    identity: str
+    id: RunId
+    identity: Fingerprint
     status: RunStatus
-    reason: str = ""
-    recipe_name: str
-    source: str
-    practice_seed: int
-    data_fingerprint: str
-    split_fingerprint: str
-    versions: dict[str, str]
-    git: dict[str, Any]
+    reason: Text = ""
+    recipe_name: Text
+    source: Location
+    practice_seed: Seed
+    data_fingerprint: Fingerprint
+    split_fingerprint: Fingerprint
+    versions: dict[Text, Text]
+    git: dict[Text, Fact]
     command: str = ""
-    host: str = ""
-    process: int = 0
-    created_at: str = ""
-    timings: dict[str, float] = {}
+    host: Text = ""
+    process: ProcessId = 0
+    created_at: Time = ""
+    timings: dict[Text, NonNegative] = {}
     members: list[Member] = []
     scores: Scores | None = None
+    sha256: dict[str, Sha256] = {}
 
     @property
     def checkpoint_count(self) -> int:
@@ -108,12 +130,24 @@ class TrainingRecord(_CommonRecord):
 
     kind: Literal["training"] = "training"
     recipe: Recipe
-    seed: int
-    code_fingerprint: str
-    executor: str = ""
-    hardware: dict[str, Any] = {}
+    seed: Seed
+    code_fingerprint: Fingerprint
+    executor: Text = ""
+    hardware: dict[Text, Fact] = {}
 
     parents: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _members_are_those_of_the_recipe(self) -> Self:
+        """Refuse members in another order, or of folds that the recipe does not have."""
+        folds = max(self.recipe.members.folds, 1)
+        for position, member in enumerate(self.members):
+            if member.index != position or member.fold >= folds:
+                raise ValueError(
+                    f"member {position} has index {member.index} and fold {member.fold}; members "
+                    f"are numbered from 0, and their folds are below {folds}"
+                )
+        return self
 
 
 class AverageRecord(_CommonRecord):
@@ -124,7 +158,7 @@ class AverageRecord(_CommonRecord):
     """
 
     kind: Literal["average"] = "average"
-    parents: list[str]
+    parents: list[RunId] = Field(min_length=1)
     one_fold_per_row: bool = False
 
 
@@ -132,13 +166,17 @@ Record = TrainingRecord | AverageRecord
 """The content of run.json; `kind` says which of the two it is."""
 
 
-def from_version_1(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a run.json of version 1 in the form of version 2.
+def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a run.json of any version so far in the form of the present one.
 
     `values` is what the file holds. Raises KeyError, TypeError or AttributeError where it is not
     such a record.
     """
-    values = {**values, "schema_version": SCHEMA_VERSION}
+    current = {**values, "schema_version": SCHEMA_VERSION}
+    return _from_version_1(current) if values["schema_version"] == 1 else current
+
+
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     values["members"] = [
         {("attempt" if key == "draw" else key): value for key, value in member.items()}
         for member in values["members"]

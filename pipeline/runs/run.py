@@ -4,32 +4,25 @@
 record, whatever happened to the process that wrote it.
 """
 
-import json
+import hashlib
 import os
 import shutil
 import socket
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter, ValidationError
 
+from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.common.files import replacing, write_text
-from pipeline.runs import claim
-from pipeline.runs.records import (
-    SCHEMA_VERSION,
-    Member,
-    Record,
-    RunStatus,
-    TrainingRecord,
-    from_version_1,
-)
+from pipeline.common.text import printable
+from pipeline.runs import arrays, claim
+from pipeline.runs.arrays import Arrays, DamagedArraysError
+from pipeline.runs.fields import LONGEST_TEXT
+from pipeline.runs.record_file import RECORD_FILE, read_record
+from pipeline.runs.records import Member, Record, RunStatus, TrainingRecord
 
 CHECKPOINTS_FOLDER = "checkpoints"
 HISTORY_FILE = "history.csv"
@@ -37,8 +30,6 @@ RESUME_FILE = "resume.npz"
 """In the folder of a member that is not done: everything that its next epoch depends on."""
 NETWORK_FILE = "network.py"
 """In the folder of a run whose recipe names a network file of one's own: a copy of that file."""
-
-_RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 
 
 class Run:
@@ -65,9 +56,16 @@ class Run:
 
     @property
     def network_source(self) -> str | None:
-        """The text of a network file of one's own, None where the package has the network."""
+        """The text of a network file of one's own, None where the package has the network.
+
+        Raises PipelineError where it is not the recorded one.
+        """
         path = self.folder / NETWORK_FILE
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        self._check_file(path)
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        except UnicodeDecodeError:
+            raise PipelineError(f"{path} is not text in UTF-8; bring the file back") from None
 
     def member_folder(self, index: int) -> Path:
         """Return the folder of a member's history.csv and checkpoints."""
@@ -76,40 +74,86 @@ class Run:
     def checkpoint_paths(self, of: Member | None = None) -> list[Path]:
         """Return the files that the ensemble averages, of one member or of all, best first.
 
-        Raises PipelineError for an average of runs, whose checkpoints are theirs.
+        Raises PipelineError where one is missing or not the recorded one, and for an average of
+        runs, whose checkpoints are theirs.
         """
-        return [
+        paths = [
             self.member_folder(member.index) / CHECKPOINTS_FOLDER / checkpoint.file
             for member in ([of] if of else self.training.usable_members)
             for checkpoint in member.checkpoints
         ]
+        for path in paths:
+            self._check_file(path)
+        return paths
 
     def save(self) -> None:
         """Write run.json, wholly or not at all."""
-        write_text(self.folder / "run.json", self.record.model_dump_json(indent=2) + "\n")
+        files.write_text(self.folder / RECORD_FILE, self.record.model_dump_json(indent=2) + "\n")
 
-    def save_arrays(self, name: str, **arrays: NDArray[Any]) -> None:
-        """Write `<name>.npz` into the run folder, wholly or not at all."""
-        with replacing(self.folder / f"{name}.npz") as temporary:
-            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file into the run folder, wholly or not at all.
 
-    def load_arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """Read `<name>.npz`. Raises PipelineError where it is missing or damaged."""
+        Its checksum goes into the record, which the caller saves.
+        """
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(content)
+        self.record.sha256[self._key(path)] = hashlib.sha256(content).hexdigest()
+
+    def forget_checksums(self, folder: Path, kept: set[str]) -> None:
+        """Take the checksums of a folder's files out of the record, but for those of `kept`."""
+        for name, path in ((name, self.folder / name) for name in list(self.record.sha256)):
+            if path.parent == folder and path.name not in kept:
+                del self.record.sha256[name]
+
+    def save_arrays(self, name: str, **values: NDArray[Any]) -> None:
+        """Write `<name>.npz` as `write` does.
+
+        Raises PipelineError for arrays that `load_arrays` would refuse.
+        """
+        try:
+            arrays.check(name, values)
+        except ValueError as error:
+            raise PipelineError(
+                f"run {self.id}: its checkpoints give no {name}.npz ({error}); train the run again "
+                "with FORCE=1"
+            ) from None
+        self.write(self.folder / f"{name}.npz", arrays.pack(values))
+
+    def load_arrays(self, name: str) -> Arrays:
+        """Read `<name>.npz`; `arrays.check` says what it holds.
+
+        Raises DamagedArraysError where it is missing, damaged, or not the recorded one.
+        """
         path = self.folder / f"{name}.npz"
         try:
-            # A path given to NumPy would stay open where the zip in it is broken.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-            raise PipelineError(
-                f"{path} cannot be read ({error}); make it again with make ensemble RUN={self.id} "
-                "FORCE=1"
-            ) from None
+            content = files.read_bytes(path, arrays.LARGEST)
+            if self._recorded(path) not in (None, hashlib.sha256(content).hexdigest()):
+                raise DamagedArraysError(f"{path} differs from what run.json records", self.id)
+            loaded = arrays.unpack(content)
+            arrays.check(name, loaded)
+        except FileNotFoundError:
+            raise DamagedArraysError(f"{path} is missing", self.id) from None
+        except (OSError, ValueError) as error:
+            detail = error.strerror if isinstance(error, OSError) else None
+            raise DamagedArraysError(f"{path} is damaged ({detail or error})", self.id) from None
+        return loaded
 
-    def has_probabilities(self) -> bool:
-        """Return whether validation.npz and test.npz are there for the record's scores."""
-        return self.record.scores is not None and all(
-            (self.folder / f"{name}.npz").is_file() for name in ("validation", "test")
+    def _recorded(self, path: Path) -> str | None:
+        """Return a file's recorded checksum, None where it has none, as in older runs."""
+        return self.record.sha256.get(self._key(path))
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _check_file(self, path: Path) -> None:
+        """Raise PipelineError if a file with a recorded checksum is missing or has another one."""
+        recorded = self._recorded(path)
+        if recorded is None or (path.is_file() and files.sha256(path) == recorded):
+            return
+        problem = "differs from what run.json records" if path.is_file() else "is missing"
+        raise PipelineError(
+            f"{path} {problem}, and cannot be made again; bring the file back, or train the run "
+            "again with FORCE=1"
         )
 
     @contextmanager
@@ -119,7 +163,7 @@ class Run:
         Raises PipelineError if another process holds it.
         """
         with claim.claimed(self.folder):
-            self.record = read_record(self.folder / "run.json")
+            self.record = read_record(self.folder / RECORD_FILE)
             self._remove_leftovers()
             yield
 
@@ -127,7 +171,8 @@ class Run:
         """Delete what a process that was killed in the middle of a write has left behind."""
         for folder in ("", "members/*/", f"members/*/{CHECKPOINTS_FOLDER}/"):
             for path in self.folder.glob(f"{folder}.*"):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                is_folder = path.is_dir() and not path.is_symlink()
+                shutil.rmtree(path) if is_folder else path.unlink()
 
     @contextmanager
     def in_progress(self) -> Iterator[None]:
@@ -142,7 +187,8 @@ class Run:
             raise
         except BaseException as error:
             self.record.status = "failed"
-            self.record.reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.record.reason = printable(first_line, LONGEST_TEXT)
             raise
         else:
             self.record.status = "done"
@@ -170,34 +216,3 @@ def _not_running(members: list[Member]) -> list[Member]:
         one.model_copy(update={"status": "interrupted"}) if one.status == "running" else one
         for one in members
     ]
-
-
-def read_record(path: Path) -> Record:
-    """Return the record in a run.json of any version so far.
-
-    Raises PipelineError where the file is missing or damaged, or of a version to come.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["schema_version"]
-        if version not in (1, SCHEMA_VERSION):
-            raise PipelineError(
-                f"{path}: schema_version is {version!r}; this version of the pipeline reads 1 to "
-                f"{SCHEMA_VERSION}; use the version that wrote it, or move the folder away"
-            )
-        return _RECORD.validate_python(from_version_1(values) if version == 1 else values)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        detail = _first_problem(error)
-        raise PipelineError(
-            f"{path} is not a run record ({detail}); move the folder away, or delete it"
-        ) from None
-
-
-def _first_problem(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        _, *key = first["loc"]  # the first part is the kind of record
-        return f"{'.'.join(map(str, key))}: {first['msg']}"
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error}"
-    return f"no {error}" if isinstance(error, KeyError) else str(error)

@@ -6,16 +6,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
-from pipeline.common.files import write_text
+from pipeline.common.progress import Report, ignore
+from pipeline.common.text import printable
+from pipeline.runs.record_file import RECORD_FILE, read_record
 from pipeline.runs.records import Record
-from pipeline.runs.run import NETWORK_FILE, Run, read_record
+from pipeline.runs.run import NETWORK_FILE, Run
 
 
 class RunStore:
-    """The folder that holds all runs."""
+    """The folder that holds all runs.
 
-    def __init__(self, folder: Path) -> None:
+    `warn` gets one line, once, for each run whose record cannot be read. `unreadable` has these
+    lines by the folders' names.
+    """
+
+    def __init__(self, folder: Path, warn: Report = ignore) -> None:
         self.folder = folder
+        self.unreadable: dict[str, str] = {}
+        self._warn = warn
 
     def create(self, record: Record, network_source: str | None = None) -> Run:
         """Make the folder of a new run, named by the record's id, and save the record.
@@ -35,29 +43,48 @@ class RunStore:
         record.created_at = now()
         run = Run(self.folder / record.id, record)
         if network_source is not None:
-            write_text(run.folder / NETWORK_FILE, network_source)
+            run.write(run.folder / NETWORK_FILE, network_source.encode())
         run.save()
         return run
 
     def all(self) -> list[Run]:
-        """Return every run, oldest first. Raises PipelineError for a damaged record."""
-        runs = [_read(path) for path in sorted(self.folder.glob("*/run.json"))]
+        """Return every run whose record can be read, oldest first."""
+        runs = []
+        for path in self._record_files():
+            try:
+                runs.append(_read(path))
+            except PipelineError as error:
+                self._leave_out(path.parent.name, str(error))
         return sorted(runs, key=lambda run: (run.record.created_at, run.id))
+
+    def _leave_out(self, folder: str, error: str) -> None:
+        name, reason = printable(folder), printable(error, 500)
+        if name not in self.unreadable:
+            self._warn(f"left out: {reason}")
+        self.unreadable[name] = reason
+
+    def get(self, name: str) -> Run:
+        """Return the run of exactly this id. Raises PipelineError if it is missing or damaged."""
+        return _read(self.folder / name / RECORD_FILE)
 
     def find(self, prefix: str) -> Run:
         """Return the one run whose id is, or else begins with, `prefix`. Raises PipelineError."""
-        prefix = Path(prefix).name  # runs/<id>/, as a shell completes it, is accepted too
-        if (self.folder / prefix / "run.json").is_file():
-            return _read(self.folder / prefix / "run.json")
-        matches = [path.parent.name for path in sorted(self.folder.glob("*/run.json"))]
-        matches = [name for name in matches if name.startswith(prefix)]
-        if len(matches) == 1:
-            return _read(self.folder / matches[0] / "run.json")
-        matched = f"it fits {', '.join(matches)}" if matches else "no run begins with it"
+        beginning = Path(prefix).name  # runs/<id>/, as a shell completes it, is accepted too
+        names = [path.parent.name for path in self._record_files()]
+        matches = [name for name in names if name.startswith(beginning)]
+        if beginning in names:
+            matches = [beginning]
+        if len(matches) == 1 and beginning:
+            return self.get(matches[0])
+        fits = beginning and matches
+        matched = f"it fits {', '.join(matches)}" if fits else "no run begins with it"
         raise PipelineError(
-            f"RUN is {prefix!r}: {matched}; give an id, or a unique beginning of one (make runs "
-            "lists them)"
+            f"RUN is {printable(repr(prefix))}: {printable(matched, 500)}; give an id, or a unique "
+            "beginning of one (make runs lists them)"
         )
+
+    def _record_files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*/{RECORD_FILE}"))
 
     def with_identity(self, identity: str, done: bool = True) -> list[Run]:
         """Return the runs of an identity, newest first: those that are done, or the others."""

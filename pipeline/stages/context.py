@@ -30,7 +30,7 @@ class Context:
         self._root = root
         self.data_folder = root / "data"
         self.submissions_folder = root / "submissions"
-        self.store = RunStore(root / "runs")
+        self.store = RunStore(root / "runs", report)
         self.ledger = Ledger(self.submissions_folder / "ledger.csv")
 
     def with_recipe(self, recipe: Recipe) -> "Context":

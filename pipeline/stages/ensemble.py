@@ -12,8 +12,9 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.files import sha256
 from pipeline.common.startup import quiet_start
 from pipeline.data.digits import select
+from pipeline.evaluation import png_files
 from pipeline.prediction.averaging import Average, average
-from pipeline.runs import AverageRecord, Run, Scores
+from pipeline.runs import AverageRecord, DamagedArraysError, Run, Scores
 from pipeline.stages.context import Context
 from pipeline.stages.train import train
 
@@ -29,13 +30,17 @@ def ensemble(context: Context) -> Run:
     return _average_of(context, [_scored(context, run) for run in runs])
 
 
-def _scored(context: Context, run: Run, anew: bool = False) -> Run:
-    """Return the run with its probabilities and scores, made again if `anew`."""
+def _scored(context: Context, run: Run, anew: bool = False, above: tuple[str, ...] = ()) -> Run:
+    """Return the run with its probabilities and scores, made again if `anew` or damaged.
+
+    `above` are the ids of the averages that this run is a part of.
+    """
     _check_usable(context, run)
-    if run.has_probabilities() and not anew:
+    if _is_scored(context, run) and not anew:
         context.report(f"run {run.id} has its probabilities and validation scores already")
+        _restore_pictures(context, run)
     elif run.record.parents:
-        parents = [_scored(context, context.store.find(name)) for name in run.record.parents]
+        parents = _parents(context, run, above)
         with run.held(), run.in_progress():
             _finish_average(context, run, average(parents))
     else:
@@ -43,6 +48,47 @@ def _scored(context: Context, run: Run, anew: bool = False) -> Run:
             _predict(context, run)
     _report_test_accuracy(context, run)
     return run
+
+
+def _is_scored(context: Context, run: Run) -> bool:
+    """Return whether the run has scores and the probabilities that they were computed from.
+
+    A process that is killed between two writes leaves files that the record does not know yet.
+    """
+    if run.record.scores is None:
+        return False
+    try:
+        for name in ("validation", "test"):
+            run.load_arrays(name)
+    except DamagedArraysError as error:
+        origin = "runs that it averages" if run.record.parents else "checkpoints"
+        context.report(f"{error.problem}: made again from the {origin}")
+        return False
+    return True
+
+
+def _restore_pictures(context: Context, run: Run) -> None:
+    """Draw the pictures in a scored run's folder again if any is missing or damaged."""
+    damaged = png_files.damaged(run)
+    if damaged:
+        from pipeline.evaluation import pictures
+
+        context.report(f"missing or damaged, drawn again: {', '.join(map(str, damaged))}")
+        rows = run.load_arrays("validation")["rows"]
+        images = select(context.dataset.labelled, rows).images
+        pictures.draw_run_pictures(run, images, context.report)
+
+
+def _parents(context: Context, run: Run, above: tuple[str, ...]) -> list[Run]:
+    """Return the runs that a run averages, scored. Raises PipelineError if it averages itself."""
+    chain = (*above, run.id)
+    repeated = [name for name in run.record.parents if name in chain]
+    if repeated:
+        raise PipelineError(
+            f"run {run.id} averages itself ({' of '.join([*chain, repeated[0]])}); move "
+            f"{run.folder} away"
+        )
+    return [_scored(context, context.store.get(name), above=chain) for name in run.record.parents]
 
 
 def _check_usable(context: Context, run: Run) -> None:
@@ -82,7 +128,7 @@ def _average_of(context: Context, parents: list[Run]) -> Run:
     identity = provenance.hash_of(arrays)
     if not context.request.force:
         for run in context.store.with_identity(identity):
-            if run.has_probabilities():
+            if _is_scored(context, run):
                 context.report(f"ensemble {run.id} is there already; FORCE=1 makes it again")
                 return run
     averaged = average(parents)
@@ -167,7 +213,7 @@ def _finish(
     run.save_arrays("validation", rows=rows, labels=labelled.labels, probabilities=validation)
     published = {} if test_labels is None else {"labels": test_labels}
     run.save_arrays("test", rows=np.arange(len(test)), **published, probabilities=test)
-    pictures.draw_run_pictures(run, labelled.images)
+    pictures.draw_run_pictures(run, labelled.images, context.report)
     accuracy, interval = scores.accuracy_with_interval(labelled.labels, validation)
     run.record.scores = Scores(
         validation_accuracy=accuracy,

@@ -127,7 +127,13 @@ def look(context: Context, options: LookOptions) -> None:
         context.report(f"-- {name}{part and f', {part} rows'}{reason}")
         if reason:
             continue
-        output = VIEWS[name](views, options)
+        try:
+            output = VIEWS[name](views, options)
+        except PipelineError as error:
+            if chosen or name != "curves":
+                raise
+            context.report(f"none: {error}")
+            continue
         for line in output.lines:
             context.report(line)
         for picture, figure in output.pictures.items():
@@ -153,6 +159,11 @@ def _views(context: Context, run: Run, part: str) -> Views:
     stored = run.load_arrays(part)
     digits = context.dataset
     images = digits.labelled.images if part == "validation" else digits.test_images
+    if stored["rows"][-1] >= len(images):
+        raise PipelineError(
+            f"{run.folder / part}.npz has row {stored['rows'][-1]:,}, but the data has "
+            f"{len(images):,} rows; make ensemble RUN={run.id} FORCE=1 makes it again"
+        )
     rows = PredictedRows(
         name=part,
         images=images[stored["rows"]],

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
+from pipeline.data.spec import SPEC
+from pipeline.evaluation import png_files
 from pipeline.runs import Run
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
@@ -24,9 +26,10 @@ def write_submission(context: Context) -> tuple[Run, Path]:
     csv = context.submissions_folder / f"{run.id}.csv"
     picture = csv.with_suffix(".png")
     labels = run.load_arrays("test")["probabilities"].argmax(axis=1)
-    if picture.exists() and _has_labels(csv, labels):
+    if png_files.is_whole(picture) and _has_labels(csv, labels):
         context.report(f"{csv} is written already")
         return run, csv
+    _check_count(context, run, len(labels))
     # The drawing libraries take seconds to import.
     from pipeline.evaluation import pictures
 
@@ -34,6 +37,16 @@ def write_submission(context: Context) -> tuple[Run, Path]:
     submission.write(csv, labels)  # last: a right CSV shows that both files are complete
     context.report(f"wrote {csv} ({len(labels):,} rows) and {picture}")
     return run, csv
+
+
+def _check_count(context: Context, run: Run, labels: int) -> None:
+    """Raise PipelineError unless the run predicts every row of the test file, and no more."""
+    rows = len(context.dataset.test_images)
+    if labels != rows:
+        raise PipelineError(
+            f"{run.folder / 'test.npz'} has {labels:,} rows, but {SPEC.test_file} has {rows:,}; "
+            f"make ensemble RUN={run.id} FORCE=1 makes it again"
+        )
 
 
 def _has_labels(csv: Path, labels: NDArray[np.integer]) -> bool:

@@ -107,7 +107,7 @@ class KeptCheckpoints(keras.callbacks.Callback):
         """Save the epoch if it is among those to keep so far."""
         logs, self.new_file = logs or {}, {}
         candidate = Checkpoint(
-            file="",
+            file="unsaved.keras",
             epoch=epoch + 1,
             val_accuracy=logs["val_accuracy"],
             val_loss=logs["val_loss"],

@@ -45,7 +45,7 @@ def train_member(
     """
     saved = read_saved_state(resume, member)
     if saved:
-        hardware = replace(hardware, precision=saved.precision)
+        hardware = replace(hardware, precision=saved.state.precision)
     steps = steps_per_epoch(recipe, len(training.labels))
     rate = learning_rate(recipe, steps * recipe.training.epochs)
     plain = _initial_network(recipe, member)

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.data.checks import check_probabilities, check_rows
 from pipeline.data.spec import SPEC
-from pipeline.evaluation.checks import check_probabilities, check_rows
 from pipeline.evaluation.plots._grid import Caption, Layout, draw_digit, grid_figure, title_style
 from pipeline.evaluation.plots.style import BLACK, BLUE, GREY, VERMILION
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.evaluation.checks import check_digits, check_probabilities, check_rows
+from pipeline.data.checks import check_digits, check_probabilities, check_rows
 from pipeline.evaluation.plots._grid import Caption, Layout, draw_grid
 
 MOST_DIGITS = 400

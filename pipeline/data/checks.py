@@ -1,4 +1,4 @@
-"""Checks of labels, images and probabilities that scores and plots share."""
+"""Checks of labels, images and probabilities that run folders, scores and plots share."""
 
 from typing import Any
 
