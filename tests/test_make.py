@@ -1,4 +1,4 @@
-"""The Makefile by the real make, with a stand-in for .venv's Python: nothing is installed or run."""
+"""The real make and Makefile, with a stand-in for .venv's Python, so that nothing is installed."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
