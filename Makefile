@@ -7,22 +7,77 @@
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
+# make would expand "$" in a value of its command line, and run "$(shell ...)". They stay as typed.
+# Values from the environment do so by themselves; $(value NAME) reads both without expanding them.
+override GIVEN := $(foreach .name,$(.VARIABLES),$(if $(filter command,$(origin $(.name))),$(.name)))
+# make's own; the last one comes with make 4
+override GIVEN := $(filter-out SHELL .SHELLFLAGS MAKE% MFLAGS CURDIR VPATH GPATH GNUMAKEFLAGS,$(GIVEN))
+$(foreach .name,$(GIVEN),$(eval override $$(.name) := $$(value $$(.name)))$(eval export $$(.name)))
+
+# The variables of each target. One that is not listed here takes all of them, as `help` does.
+RECIPE_STAGE := SOURCE RECIPE SEED SET PRACTICE_SEED RUN FORCE EXECUTOR RAY_ADDRESS
+TAKES_setup := EXECUTOR
+TAKES_data := $(RECIPE_STAGE)
+TAKES_split := $(RECIPE_STAGE)
+TAKES_train := $(RECIPE_STAGE)
+TAKES_ensemble := $(RECIPE_STAGE)
+TAKES_submission := $(RECIPE_STAGE)
+TAKES_submit := $(RECIPE_STAGE) MESSAGE
+TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
+TAKES_baselines := SEEDS FORCE
+TAKES_bench := BENCH
+TAKES_torture := SEED TORTURE
+TAKES_audit-packages :=
+TAKES_compare :=
+TAKES_report :=
+TAKES_runs :=
+TAKES_doctor :=
+TAKES_lint :=
+TAKES_test :=
+TAKES_test-slow :=
+TAKES_lock :=
+TAKES_clean :=
+
+# A variable that is unknown, empty, or not of these targets ends make before anything is done.
+override LISTED := $(patsubst TAKES_%,%,$(filter TAKES_%,$(.VARIABLES)))
+override KNOWN := $(sort PYTHON $(foreach target,$(LISTED),$(TAKES_$(target))))
+override GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),help)
+override TAKEN := PYTHON $(foreach goal,$(GOALS),$(if $(filter $(goal),$(LISTED)),$(TAKES_$(goal)),$(KNOWN)))
+override UNKNOWN := $(firstword $(filter-out $(KNOWN),$(GIVEN)))
+override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
+override UNUSED := $(firstword $(filter-out $(TAKEN),$(GIVEN)))
+override quoted = '$(subst ','\'',$(1))'
+
 # TensorFlow 2.21 has wheels for these versions of Python; the first one found is used.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
-  $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
+FIND_PYTHON := for python in python3 python3.13 python3.12 python3.11; do \
+  $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done
+
+ifdef UNKNOWN
+override REFUSAL := no target takes the variable $(UNKNOWN); the variables are $(KNOWN)
+override HINT := $$($(FIND_PYTHON)) -I pipeline/recipe/spelling.py $(call quoted,$(UNKNOWN)) $(KNOWN)
+else ifdef EMPTY
+override REFUSAL := $(EMPTY) is empty; give it a value, or leave it out
+else ifdef UNUSED
+override REFUSAL := make $(GOALS) takes no $(UNUSED); leave it out, or use it with make \
+  $(strip $(foreach target,$(sort $(LISTED)),$(if $(filter $(UNUSED),$(TAKES_$(target))),$(target))))
+endif
+ifdef REFUSAL
+$(shell { $(if $(UNKNOWN),$(HINT) 2>/dev/null ||) printf 'error: %s\n' $(call quoted,$(REFUSAL)); } \
+  | LC_ALL=C tr -d '\000-\011\013-\037\177' >&2)
+$(error nothing was done)
+endif
+
 VENV := .venv
 RUN_PYTHON := $(VENV)/bin/python
 PIPELINE := $(RUN_PYTHON) -m pipeline
-
-export SOURCE RECIPE SEED RUN PRACTICE_SEED SET MESSAGE FORCE EXECUTOR RAY_ADDRESS SEEDS VIEW PART START COUNT TRUE PREDICTED
 
 # The CUDA libraries are installed where an NVIDIA driver answers.
 LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requirements.lock)
 BASE := $(VENV)/.installed-$(LOCK)
 # Ray is an extra: installed where members are trained with it, and for the tests.
 RAY := $(VENV)/.installed-requirements-ray.lock
-READY := $(if $(filter ray,$(EXECUTOR)),$(RAY),$(BASE))
+READY := $(if $(filter ray,$(value EXECUTOR)),$(RAY),$(BASE))
 
 .PHONY: help
 help: ## list the targets
@@ -40,11 +95,12 @@ help: ## list the targets
 setup: $(READY) ## make .venv and install the locked packages (done by itself); EXECUTOR=ray adds Ray
 
 $(BASE): $(LOCK)
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || { echo 'error: PYTHON is "$(PYTHON)";' \
-	  'Python 3.11, 3.12 or 3.13 is needed: install one, or name it: make setup PYTHON=<path>' >&2; exit 1; }
-	@echo 'setting up $(VENV) from $(LOCK): some minutes, once'
-	@rm -f $(VENV)/.installed-*
-	@$(PYTHON) -m venv $(VENV)
+	@python="$${PYTHON:-$$($(FIND_PYTHON))}"; \
+	case "$$python" in '~/'*) python="$$HOME$${python#?}";; esac; \
+	test -n "$$python" && "$$python" -c '$(FITS)' || { printf 'error: PYTHON is "%s"; %s\n' "$$python" \
+	  'Python 3.11, 3.12 or 3.13 is needed: install one, or name it: make setup PYTHON=<path>' >&2; exit 1; }; \
+	echo 'setting up $(VENV) from $(LOCK): some minutes, once'; \
+	rm -f $(VENV)/.installed-* && "$$python" -m venv $(VENV)
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@touch $@
 
@@ -103,7 +159,7 @@ doctor: $(READY) ## what is there, what is missing, and how to get it
 
 .PHONY: bench
 bench: $(RAY) ## measure speed and costs against plain Keras; BENCH="<name> ..." only some of it
-	@$(RUN_PYTHON) -m tests.bench $(BENCH)
+	@set -f; $(RUN_PYTHON) -m tests.bench $$BENCH  # -f: no file names for *
 
 .PHONY: lint
 lint: $(READY) ## ruff, mypy, and the direction of imports between folders

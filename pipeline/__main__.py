@@ -1,5 +1,10 @@
 """`python -m pipeline <command>`."""
 
-from pipeline.cli import main
+from pipeline.common.errors import exit_codes
+from pipeline.common.startup import open_closed_streams, spare_threads
 
+open_closed_streams()
+spare_threads()
+with exit_codes():  # memory may be too short for the imports
+    from pipeline.cli import main
 main()

@@ -5,6 +5,7 @@ variable. The stages import TensorFlow where they need it. This module never doe
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import runs
-from pipeline.common.errors import exit_codes
+from pipeline.common.errors import LONGEST_MESSAGE, PipelineError, exit_codes
 from pipeline.common.progress import Report
-from pipeline.common.provenance import command_as_typed
+from pipeline.common.provenance import PROGRAM, command_as_typed
+from pipeline.common.text import printable
 from pipeline.competitions.ledger import Ledger
 from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
@@ -31,7 +33,13 @@ from pipeline.stages import (
     train,
 )
 from pipeline.stages.context import Context
-from pipeline.stages.request import DEFAULT_RECIPE, Request
+from pipeline.stages.request import (
+    DEFAULT_RECIPE,
+    MOST_SEED,
+    Request,
+    check_text,
+    whole_number,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -41,45 +49,90 @@ app = typer.Typer(
 )
 
 
-def _option(name: str, text: str, *flags: str, **limits: Any) -> Any:
-    """Return an option that the environment variable `name` sets too."""
-    return typer.Option(*flags, envvar=name, help=text, **limits)
+def _check(context: typer.Context, option: typer.CallbackParam, value: str) -> str:
+    """Return the value of a text option. Raises PipelineError as `check_text` does."""
+    source = context.get_parameter_source(option.name or "")
+    if source and source.name != "DEFAULT":  # the default may be empty
+        check_text(str(getattr(option, "envvar", "")), value)
+    return value
+
+
+def _folder(value: str | Path) -> Path:
+    """Return the value of --root. Raises PipelineError, and BadParameter if it is no folder."""
+    check_text("--root", str(value))
+    if not os.path.isdir(value):
+        raise typer.BadParameter(f"{str(value)!r} is no folder")
+    return Path(value)
+
+
+def _text_option(name: str, text: str, *flags: str) -> Any:
+    """Return a text option that the environment variable `name` sets too."""
+    return typer.Option(*flags, envvar=name, help=text, callback=_check)
+
+
+def _number_option(name: str, text: str, least: int, most: int, *flags: str) -> Any:
+    """Return an option for a whole number that the environment variable `name` sets too."""
+    return typer.Option(
+        *flags,
+        envvar=name,
+        help=text,
+        metavar=f"{least}..{most}",
+        parser=lambda value: whole_number(name, value, least, most),
+    )
 
 
 Source = Annotated[
     str,
-    _option(
+    _text_option(
         "SOURCE",
         "auto (kaggle if credentials are found, else practice), kaggle, practice, mnist "
         "(60,000 and 10,000 digits, not submitted), or a folder with train.csv and test.csv",
     ),
 ]
-RecipeName = Annotated[str, _option("RECIPE", "a recipe's name, or the path of a .toml file")]
-Seed = Annotated[int | None, _option("SEED", "random seed, instead of the recipe's", min=0)]
-Settings = Annotated[str, _option("SET", 'changed recipe keys: "training.epochs=3 ..."', "--set")]
-PracticeSeed = Annotated[int, _option("PRACTICE_SEED", "which draw of the practice digits", min=0)]
-RunNames = Annotated[str, _option("RUN", "id, or unique beginning, of one run or several", "--run")]
-Force = Annotated[bool, _option("FORCE", "train or upload again what is done already")]
-Message = Annotated[str, _option("MESSAGE", "text that the competition shows with the CSV")]
+RecipeName = Annotated[str, _text_option("RECIPE", "a recipe's name, or the path of a .toml file")]
+Seed = Annotated[
+    int | None, _number_option("SEED", "random seed, instead of the recipe's", 0, MOST_SEED)
+]
+Settings = Annotated[
+    str, _text_option("SET", 'changed recipe keys: "training.epochs=3 ..."', "--set")
+]
+PracticeSeed = Annotated[
+    int, _number_option("PRACTICE_SEED", "which draw of the practice digits", 0, MOST_SEED)
+]
+RunNames = Annotated[
+    str, _text_option("RUN", "id, or unique beginning, of one run or several", "--run")
+]
+Force = Annotated[
+    bool, typer.Option(envvar="FORCE", help="train or upload again what is done already")
+]
+Message = Annotated[str, _text_option("MESSAGE", "text that the competition shows with the CSV")]
 Executor = Annotated[
     str,
-    _option(
+    _text_option(
         "EXECUTOR", "where members are trained: auto, serial, processes (side by side), or ray"
     ),
 ]
-Seeds = Annotated[int, _option("SEEDS", "random seeds per recipe: 0 to this number - 1", min=1)]
-View = Annotated[str, _option("VIEW", f"one of {', '.join(look.VIEWS)}; left out: all of them")]
-Part = Annotated[str, _option("PART", "validation or test rows; left out: what fits the view")]
-Start = Annotated[int | None, _option("START", "row number of the first digit", min=0)]
-Count = Annotated[int | None, _option("COUNT", "number of digits", min=1)]
-RandomSeed = Annotated[int, _option("SEED", "chooses the random digits", min=0)]
-TrueLabel = Annotated[int | None, _option("TRUE", "the label", "--true", min=0, max=9)]
-Predicted = Annotated[int | None, _option("PREDICTED", "the prediction", min=0, max=9)]
+Seeds = Annotated[
+    int, _number_option("SEEDS", "random seeds per recipe: 0 to this number - 1", 1, 100)
+]
+View = Annotated[
+    str, _text_option("VIEW", f"one of {', '.join(look.VIEWS)}; left out: all of them")
+]
+Part = Annotated[str, _text_option("PART", "validation or test rows; left out: what fits the view")]
+Start = Annotated[int | None, _number_option("START", "row number of the first digit", 0, 10**6)]
+Count = Annotated[int | None, _number_option("COUNT", "number of digits", 1, 1_000)]
+RandomSeed = Annotated[
+    int | None, _number_option("SEED", "chooses the random digits", 0, MOST_SEED)
+]
+TrueLabel = Annotated[int | None, _number_option("TRUE", "the label", 0, 9, "--true")]
+Predicted = Annotated[int | None, _number_option("PREDICTED", "the prediction", 0, 9)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 Root = Annotated[
     Path,
     typer.Option(
-        help="the folder that holds data/, runs/ and submissions/", exists=True, file_okay=False
+        help="the folder that holds data/, runs/ and submissions/",
+        metavar="FOLDER",
+        parser=_folder,
     ),
 ]
 
@@ -113,8 +166,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         executor: Executor = "auto",
         root: Root = HERE,
     ) -> None:
-        with exit_codes():
-            run_stage(_context(name, command, _print))
+        run_stage(_context(name, command, _print))
 
 
 for _name, (_text, _run_stage) in STAGES.items():
@@ -137,13 +189,12 @@ def submit_command(
     root: Root = HERE,
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
-    with exit_codes():
-        result = submit.submit(_context("submit", command, _print_aside if as_json else _print))
-        if as_json:
-            _print_json(result.as_json())
-        else:
-            for line in result.lines():
-                _print(line)
+    result = submit.submit(_context("submit", command, _print_aside if as_json else _print))
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        for line in result.lines():
+            _print(line)
 
 
 @app.command("baselines")
@@ -154,13 +205,12 @@ def baselines_command(
 
     The recipe, source and random seeds of each are fixed.
     """
-    with exit_codes():
-        report = _print_aside if as_json else _print
-        rows = baselines.baselines(root, seeds, report, force=force)
-        if as_json:
-            _print_json([row.as_json() for row in rows])
-        else:
-            show_baselines(rows)
+    report = _print_aside if as_json else _print
+    rows = baselines.baselines(root, seeds, report, force=force)
+    if as_json:
+        _print_json([row.as_json() for row in rows])
+    else:
+        show_baselines(rows)
 
 
 @app.command("look")
@@ -174,92 +224,109 @@ def look_command(
     predicted: Predicted = None,
     source: Source = "auto",
     practice_seed: PracticeSeed = 0,
-    seed: RandomSeed = 0,
+    seed: RandomSeed = None,
     root: Root = HERE,
 ) -> None:
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
-    with exit_codes():
-        request = Request.parse("look", run=run, source=source, practice_seed=practice_seed)
-        options = look.LookOptions(view, part, start, count, true, predicted, seed)
-        look.look(Context(root, request, _print), options)
+    request = Request.parse("look", run=run, source=source, practice_seed=practice_seed)
+    options = look.LookOptions(view, part, start, count, true, predicted, seed)
+    look.look(Context(root, request, _print), options)
 
 
 @app.command("compare")
 def compare_command(as_json: Json = False, root: Root = HERE) -> None:
     """Print all runs, best first, with intervals and paired tests."""
-    with exit_codes():
-        # SciPy and scikit-learn take seconds to import. Other commands need not wait for them.
-        from pipeline.evaluation import compare, compare_table
+    # SciPy and scikit-learn take seconds to import. Other commands need not wait for them.
+    from pipeline.evaluation import compare, compare_table
 
-        store = _store(root)
-        all_runs = store.all()
-        comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-        _warn(comparison.unreadable)
-        if as_json:
-            _print_json(comparison.as_json())
-        else:
-            compare_table.show(comparison)
+    store = _store(root)
+    all_runs = store.all()
+    comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+    _warn(comparison.unreadable)
+    if as_json:
+        _print_json(comparison.as_json())
+    else:
+        compare_table.show(comparison)
 
 
 @app.command("report")
 def report_command(root: Root = HERE) -> None:
     """Write all runs on one page: the comparison, and each run's settings and pictures."""
-    with exit_codes():
-        from pipeline.evaluation import compare, report
+    from pipeline.evaluation import compare, report
 
-        store = _store(root)
-        all_runs = store.all()
-        path = root / "runs" / "report.html"
-        comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-        _warn(comparison.unreadable)
-        report.write(path, comparison, all_runs, root / "submissions")
-        _print(f"wrote {path} ({len(all_runs)} runs)")
+    store = _store(root)
+    all_runs = store.all()
+    path = root / "runs" / "report.html"
+    comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+    _warn(comparison.unreadable)
+    report.write(path, comparison, all_runs, root / "submissions")
+    _print(f"wrote {path} ({len(all_runs)} runs)")
 
 
 @app.command("runs")
 def runs_command(as_json: Json = False, root: Root = HERE) -> None:
     """List all runs with their states and those of their members, oldest first."""
-    with exit_codes():
-        store = _store(root)
-        all_runs = store.all()
-        _warn(store.unreadable)
-        if as_json:
-            left_out = [runs.unreadable_as_json(*one) for one in store.unreadable.items()]
-            _print_json([*map(runs.as_json, all_runs), *left_out])
-            return
-        for run in all_runs:
-            for line in runs.describe(run):
-                _print(line)
-        if not all_runs and not store.unreadable:
-            _print("no runs yet; make submit makes one")
+    store = _store(root)
+    all_runs = store.all()
+    _warn(store.unreadable)
+    if as_json:
+        left_out = [runs.unreadable_as_json(*one) for one in store.unreadable.items()]
+        _print_json([*map(runs.as_json, all_runs), *left_out])
+        return
+    for run in all_runs:
+        for line in runs.describe(run):
+            _print(line)
+    if not all_runs and not store.unreadable:
+        _print("no runs yet; make submit makes one")
 
 
 @app.command("doctor")
 def doctor_command(root: Root = HERE) -> None:
     """Print what is there and what is missing, each with its fix."""
-    with exit_codes():
-        for finding in doctor.examine(root):
-            fix = f"  -> {finding.fix}" if finding.fix else ""
-            _print(f"{finding.subject:<20}{finding.state}{fix}")
+    for finding in doctor.examine(root):
+        fix = f"  -> {finding.fix}" if finding.fix else ""
+        _print(f"{finding.subject:<20}{finding.state}{fix}")
 
 
 def main() -> None:
     """Run the command line. It exits with 0, 1, 2 or 130; docs/how-it-works.md explains them."""
-    app()
+    with exit_codes():
+        try:
+            command = typer.main.get_command(app)
+            with command.make_context(PROGRAM, sys.argv[1:]) as context:
+                command.invoke(context)
+        except typer.Exit as ending:  # after --help
+            if ending.exit_code:
+                raise SystemExit(ending.exit_code) from None
+        except typer.BadParameter as error:
+            if getattr(error.param, "envvar", None) == "FORCE":
+                raise PipelineError(
+                    f"FORCE is {os.environ['FORCE']!r}; give 1, or leave it out"
+                ) from None
+            _refuse(error)
+        except typer.TyperException as error:
+            _refuse(error)
+
+
+def _refuse(error: typer.TyperException) -> None:
+    """Print what is wrong with the words of the command line in one line, and exit with 2."""
+    problem = printable(error.format_message(), LONGEST_MESSAGE).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else PROGRAM
+    if problem:  # none where there are no words: the help has been printed
+        _print_aside(f"error: {problem}; {command} --help lists what is allowed")
+    raise SystemExit(2) from None
 
 
 def _context(stage: str, command: typer.Context, report: Report) -> Context:
     """Return the context of a stage from the values of all its command's options."""
     options = {key: value for key, value in command.params.items() if key != "as_json"}
     root = options.pop("root")
-    return Context(root, Request.parse(stage, command=_command(), **options), report)
-
-
-def _command() -> str:
-    """Return the command as typed, with the variables that any command takes."""
-    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
-    variables = {option.envvar for command in commands for option in command.params}
-    return command_as_typed(sorted({*variables, "RAY_ADDRESS"} - {None}))
+    variables = [getattr(option, "envvar", None) for option in command.command.params]
+    if cluster := os.environ.get("RAY_ADDRESS"):
+        check_text("RAY_ADDRESS", cluster)
+    typed = command_as_typed(sorted({*filter(None, variables), "RAY_ADDRESS"}))
+    return Context(root, Request.parse(stage, command=typed, **options), report)
 
 
 def _store(root: Path) -> RunStore:

@@ -21,6 +21,16 @@ def plain_environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
+def variables_of_targets() -> dict[str, set[str]]:
+    """Return the variables that each target of the Makefile says it takes. All take PYTHON too."""
+    makefile = (REPOSITORY / "Makefile").read_text()
+    (shared,) = re.findall(r"^RECIPE_STAGE := (.*)$", makefile, re.MULTILINE)
+    lists = re.findall(r"^TAKES_([a-z-]+) :=(.*)$", makefile, re.MULTILINE)
+    return {
+        target: set(names.replace("$(RECIPE_STAGE)", shared).split()) for target, names in lists
+    }
+
+
 def wait_until(condition: Callable[[], object], failure: str, seconds: float = 20) -> None:
     """Wait until `condition` holds. After `seconds`, raise AssertionError with `failure`."""
     deadline = time.monotonic() + seconds

@@ -20,11 +20,10 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from pipeline.competitions import submission
-from tests.commands import REPOSITORY
+from tests.commands import REPOSITORY, variables_of_targets
 from tests.kaggle_stand_in import TOKEN, StandIn
 
-MAKEFILE = (REPOSITORY / "Makefile").read_text()
-OPTIONS = re.search(r"^export (.*)$", MAKEFILE, re.MULTILINE)[1].split()  # type: ignore[index]
+OPTIONS = set().union(*variables_of_targets().values())
 QUICK = ["--recipe", "quick", "--set", "training.epochs=1"]
 OTHER = [*QUICK, "--seed", "1"]
 

@@ -15,6 +15,7 @@ from pipeline.evaluation.tutorials import BASELINES
 from pipeline.executors.plan import EXECUTORS
 from pipeline.stages.look import PARTS, VIEWS
 from tests.bench.__main__ import BENCHMARKS
+from tests.commands import variables_of_targets
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = {
@@ -29,7 +30,6 @@ PAGES = {
 README = PAGES["README.md"]
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE))
-EXPORTED = set(re.search(r"^export (.*)$", MAKEFILE, re.MULTILINE)[1].split())  # type: ignore[index]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 OPTIONS = {
     name: {option.envvar for option in command.params if option.envvar}
@@ -209,9 +209,10 @@ def test_the_readme_is_short_and_links_to_every_page() -> None:
 
 
 def test_the_variables_table_is_complete() -> None:
-    assert set().union({"RAY_ADDRESS"}, *OPTIONS.values()) == EXPORTED
+    taken = variables_of_targets()
+    assert taken == {target: VARIABLES[target] - {"PYTHON"} for target in taken}
     table = README.split("## Variables")[1].split("\n\n")[1]
-    assert {*EXPORTED, "BENCH", "TORTURE"} == set(re.findall(r"`([A-Z_]+)`[,| ]", table))
+    assert set().union(*taken.values()) == set(re.findall(r"`([A-Z_]+)`[,| ]", table))
     (benchmarks,) = re.findall(r"\| `BENCH` \|.*only some of (.*) \|", table)
     assert re.findall(r"`(\w+)`", benchmarks) == list(BENCHMARKS)
     (listed,) = re.findall(r"bench: +BENCH=\"([a-z ]+)\"", MAKEFILE)

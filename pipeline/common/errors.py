@@ -1,11 +1,13 @@
 """The errors that a person can act on, and how a command ends after one."""
 
 import errno
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from pipeline.common.text import printable
 
@@ -39,6 +41,13 @@ FIXES = {
 """What helps against the operating system's errors, by their number."""
 
 
+MEMORY_SHORTAGES = (
+    "can't start new thread",
+    "failed to map segment",  # a library that is to be imported
+    "annot allocate memory",
+)
+"""What exceptions other than MemoryError say where memory is short."""
+
 LONGEST_MESSAGE = 2_000  # characters; the longest of our own list every recipe or setting
 
 
@@ -54,21 +63,49 @@ def exit_codes() -> Iterator[None]:
             signal.signal(number, _terminate)
     try:
         yield
+        sys.stdout.flush()  # what a full disk or a closed pipe does not take is noticed here
     except PipelineError as error:
-        print(f"error: {printable(error, LONGEST_MESSAGE)}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except BrokenPipeError:
-        raise  # the reader of a pipe has gone, as in `| head`; Typer ends quietly
-    except OSError as error:
-        fix = FIXES.get(error.errno or 0, "mend that and run the same command again")
-        print(f"error: {printable(error, LONGEST_MESSAGE)}; {fix}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _end(f"error: {printable(error, LONGEST_MESSAGE)}", 1)
     except Terminated as signal_received:
-        print(f"ended by {signal_received}", file=sys.stderr)
-        raise SystemExit(signal_received.exit_code) from None
+        _end(f"ended by {signal_received}", signal_received.exit_code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        _end("interrupted", 130)
+    except BrokenPipeError:
+        _end("", 1)  # the reader of a pipe has gone, as in `| head`
+    except Exception as error:
+        if (shortage := _memory_shortage(error)) is not None:
+            problem = f"not enough memory ({printable(shortage)})"
+            fix = "end other programs, or allow this one more memory (ulimit -v)"
+        elif isinstance(error, OSError):
+            problem, fix = str(error), FIXES.get(error.errno or 0, "mend that")
+        else:
+            raise
+        line = printable(f"error: {problem}; {fix}", LONGEST_MESSAGE)
+        _end(f"{line}, and run the same command again", 1)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    """Print the last line on stderr, and exit. What stdout does not take is given up."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if line:
+        with suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
+    raise SystemExit(code) from None
+
+
+def _memory_shortage(error: BaseException | None) -> str | None:
+    """Return what says that a lack of memory raised `error`, None if something else did."""
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return str(error) or "MemoryError"
+        text = str(error)
+        if any(words in text for words in MEMORY_SHORTAGES):
+            return text.splitlines()[-1]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 LIBRARIES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "scipy")
 """The libraries that decide a run's numbers."""
 
+PROGRAM = "python -m pipeline"
+"""The command line's name, as a person types it."""
+
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of `LIBRARIES`."""
@@ -41,7 +44,7 @@ def command_as_typed(variables: Iterable[str]) -> str:
     set stand before it. None of them holds a secret.
     """
     given = [f"{name}={shlex.quote(os.environ[name])}" for name in variables if os.getenv(name)]
-    return " ".join([*given, "python -m pipeline", *map(shlex.quote, sys.argv[1:])])
+    return " ".join([*given, PROGRAM, *map(shlex.quote, sys.argv[1:])])
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,11 +1,36 @@
-"""Around the start of TensorFlow: keep its greeting quiet, and look for a GPU without it."""
+"""Before the work begins: the standard streams, TensorFlow's greeting, and a look for a GPU."""
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that is closed, as with `>&-`.
+
+    Else the next file that is opened has the stream's number, and programs that are started write
+    their output into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # has the lowest free number: mostly this one
+            os.dup2(opened, number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
+
+
+def spare_threads() -> None:
+    """Have OpenBLAS use one thread where memory is limited, as by `ulimit -v`.
+
+    Without memory for its other threads, the import of NumPy or SciPy loops for ever, or sends the
+    process SIGINT.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @contextmanager

@@ -34,12 +34,13 @@ class LookOptions:
     count: int | None = None
     true: int | None = None
     predicted: int | None = None
-    seed: int = 0
+    seed: int | None = None
 
-    def given(self, *names: str) -> dict[str, int]:
-        """Return the named options as arguments, without those left out: views have defaults."""
-        options = asdict(self)
-        return {name: options[name] for name in names if options[name] is not None}
+    def given(self) -> dict[str, int]:
+        """Return the numbers as arguments, without those left out: views have defaults."""
+        numbers = asdict(self)
+        del numbers["view"], numbers["part"]
+        return {name: number for name, number in numbers.items() if number is not None}
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,26 @@ class ViewOutput:
     pictures: dict[str, Figure] = field(default_factory=dict)
 
 
-def _confused(views: Views, options: LookOptions) -> ViewOutput:
-    pair = options.given("true", "predicted")
-    true, predicted = pair.values() if pair else views.most_confused()
+@dataclass(frozen=True)
+class View:
+    """A view, and the numbers of `LookOptions` that it takes as arguments."""
+
+    show: Callable[..., ViewOutput]
+    takes: tuple[str, ...] = ()
+
+
+def _confused(
+    views: Views, true: int | None = None, predicted: int | None = None, **count: int
+) -> ViewOutput:
+    if true is None or predicted is None:
+        true, predicted = views.most_confused()
     table = views.confused(true, predicted)
     summary = (
         f"label {true}, predicted as {predicted}: {len(table):,} of {len(views.rows.images):,} rows"
     )
     if table.empty:
         return ViewOutput([summary])
-    figure = views.confused_digits(true, predicted, **options.given("count"))
+    figure = views.confused_digits(true, predicted, **count)
     lines = [summary, table.to_string(index=False, float_format="{:.4f}".format)]
     return ViewOutput(lines, {f"confused-{true}-{predicted}": figure})
 
@@ -77,26 +88,29 @@ def _model(views: Views) -> list[str]:
     ]
 
 
-VIEWS: dict[str, Callable[[Views, LookOptions], ViewOutput]] = {
-    "digits": lambda views, options: ViewOutput(
-        pictures={"digits": views.digits(**options.given("start", "count"))}
+VIEWS = {
+    "digits": View(
+        lambda views, **given: ViewOutput(pictures={"digits": views.digits(**given)}),
+        ("start", "count"),
     ),
-    "random": lambda views, options: ViewOutput(
-        pictures={"random": views.random_digits(**options.given("count", "seed"))}
+    "random": View(
+        lambda views, **given: ViewOutput(pictures={"random": views.random_digits(**given)}),
+        ("count", "seed"),
     ),
-    "probabilities": lambda views, options: ViewOutput(
-        pictures={"probabilities": views.probabilities(**options.given("start", "count"))}
+    "probabilities": View(
+        lambda views, **given: ViewOutput(pictures={"probabilities": views.probabilities(**given)}),
+        ("start", "count"),
     ),
-    "pixels": lambda views, options: ViewOutput([views.pixels(**options.given("start"))]),
-    "confusion": lambda views, options: ViewOutput(
-        [views.crosstab().to_string()], {"confusion": views.confusion()}
+    "pixels": View(lambda views, **given: ViewOutput([views.pixels(**given)]), ("start",)),
+    "confusion": View(
+        lambda views: ViewOutput([views.crosstab().to_string()], {"confusion": views.confusion()})
     ),
-    "confused": _confused,
-    "curves": lambda views, options: ViewOutput(pictures=_curves(views)),
-    "parameters": lambda views, options: ViewOutput(
-        [f"layers of {views.checkpoint.name}:", views.parameters()]
+    "confused": View(_confused, ("true", "predicted", "count")),
+    "curves": View(lambda views: ViewOutput(pictures=_curves(views))),
+    "parameters": View(
+        lambda views: ViewOutput([f"layers of {views.checkpoint.name}:", views.parameters()])
     ),
-    "model": lambda views, options: ViewOutput(_model(views)),
+    "model": View(lambda views: ViewOutput(_model(views))),
 }
 LABEL_VIEWS = ("confusion", "confused")
 """Views that need rows with labels."""
@@ -127,8 +141,10 @@ def look(context: Context, options: LookOptions) -> None:
         context.report(f"-- {name}{part and f', {part} rows'}{reason}")
         if reason:
             continue
+        view = VIEWS[name]
+        given = {key: number for key, number in options.given().items() if key in view.takes}
         try:
-            output = VIEWS[name](views, options)
+            output = view.show(views, **given)
         except PipelineError as error:
             if chosen or name != "curves":
                 raise
@@ -189,16 +205,20 @@ def _check_options(context: Context, options: LookOptions) -> None:
     if (options.true is None) != (options.predicted is None):
         given = "TRUE" if options.predicted is None else "PREDICTED"
         raise PipelineError(f"only {given} is given; give both digits, as in TRUE=5 PREDICTED=3")
-    if options.true is not None and options.view not in ("", "confused"):
-        raise PipelineError(
-            f"VIEW is {options.view!r}, which takes no TRUE and PREDICTED; leave out VIEW, or "
-            "leave out TRUE and PREDICTED"
-        )
-    no_view = not options.view and options.true is None
-    if no_view and options.given("start", "count"):
+    view = options.view or ("" if options.true is None else "confused")
+    numbers = options.given()
+    if not view and {"start", "count"} & numbers.keys():
         raise PipelineError(
             "START and COUNT are for one view; name it, as in VIEW=digits START=100 COUNT=50"
         )
+    unused = [name.upper() for name in numbers if view and name not in VIEWS[view].takes]
+    if options.part and view in NETWORK_VIEWS:
+        unused.append("PART")
+    if unused:
+        names, subject = " and ".join(unused), "TRUE and PREDICTED take"
+        if options.view:
+            subject = f"VIEW is {view!r}, which takes"
+        raise PipelineError(f"{subject} no {names}; leave out {names}")
 
 
 def _reason_to_skip(name: str, views: Views) -> str:

@@ -1,16 +1,46 @@
 """What a person asked for: the Makefile's variables, checked."""
 
+import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pipeline import recipe as recipes
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.executors.plan import check_executor
 from pipeline.recipe import Recipe
 
 DEFAULT_RECIPE = "bn_cnn"
 
 STAGES_WITHOUT_RUN = ("data", "split")
+
+MOST_SEED = 2**32 - 1
+
+LONGEST_SUBMISSION_MESSAGE = 500  # characters
+
+
+def check_text(name: str, value: str) -> None:
+    """Raise PipelineError for the value of a variable that is empty, or not text in UTF-8."""
+    if not value.strip():
+        raise PipelineError(f"{name} is empty; give it a value, or leave it out")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # Python has read its bytes as lone surrogates
+        raise PipelineError(
+            f"{name} is {printable(repr(value))}, which is not text in UTF-8; type it again in a "
+            "terminal that uses UTF-8"
+        ) from None
+
+
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """Return a variable's value as a number. Raises PipelineError unless it is one in range."""
+    text = str(value).strip()
+    if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not least <= int(text) <= most:
+        raise PipelineError(
+            f"{name} is {printable(repr(value))}; a whole number from {least} to {most} is needed"
+        )
+    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +49,8 @@ class Request:
 
     `runs` are the ids, or unique beginnings of ids, in `RUN`. Without them the run is the one that
     the recipe, the data and the code determine, and only then the recipe matters. `command` is the
-    command as typed. Raises PipelineError for an unknown `executor`.
+    command as typed. Raises PipelineError for an unknown `executor`, and for a `message` that is
+    too long or has more than one line.
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(name=DEFAULT_RECIPE))
@@ -33,6 +64,12 @@ class Request:
 
     def __post_init__(self) -> None:
         check_executor(self.executor)
+        categories = {unicodedata.category(letter) for letter in self.message}
+        if len(self.message) > LONGEST_SUBMISSION_MESSAGE or categories & {"Cc", "Zl", "Zp"}:
+            raise PipelineError(
+                f"MESSAGE is {printable(repr(self.message))}; one line of at most "
+                f"{LONGEST_SUBMISSION_MESSAGE} characters is needed, without control characters"
+            )
 
     @classmethod
     def parse(
