@@ -47,7 +47,7 @@ HARMLESS = {
         r'^    """(The notebook.s)',
         r'    """New words. \1',
     ),
-    "an error message": ("common/errors.py", r'print\("interrupted"', 'print("stopped"'),
+    "an error message": ("common/errors.py", r'_end\("interrupted"', '_end("stopped"'),
     "another network": ("networks/tutorials.py", r"layers\.Dense\(50\)", "layers.Dense(51)"),
     "a network of the same module": (
         "networks/batch_norm_cnns.py",

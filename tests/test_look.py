@@ -264,5 +264,5 @@ def test_an_error_names_a_missing_or_truncated_history(
     with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .* kept epochs \[3\]"):
         look_lines(tmp_path, LookOptions(view="curves"), runs[0].id)
     history.unlink()
-    with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .* No such file"):
+    with pytest.raises(PipelineError, match=r"history.csv cannot be drawn .*No such file"):
         look_lines(tmp_path, LookOptions(view="curves"), runs[0].id)

@@ -1,10 +1,12 @@
 """What `SOURCE` means: Kaggle, the practice competition, MNIST, or a folder of downloaded CSVs."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
+from pipeline.common.text import printable
 from pipeline.competitions.kaggle.credentials import find_credentials
 from pipeline.competitions.kaggle.download import KaggleSource
 from pipeline.competitions.kaggle.journal import Journal
@@ -118,11 +120,25 @@ def choose(
         labelled, others = f"{mnist.TRAINING_ROWS:,}", f"{mnist.TEST_ROWS:,}"
         report(f"source: MNIST, {labelled} labelled digits and {others} to test on")
         return Origin(MnistSource(MNIST_FOLDER), refusal=_NO_SUBMISSION)
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        raise PipelineError(
-            f"SOURCE is {source!r}; it must be auto, {_KAGGLE}, {_PRACTICE}, {_MNIST}, or a folder "
-            f"with {SPEC.train_file} and {SPEC.test_file}"
-        )
-    report(f"source: the folder {folder}")
+    folder = _folder(source)
+    report(f"source: the folder {printable(folder)}")
     return Origin(FolderSource(folder))
+
+
+def _folder(source: str) -> Path:
+    """Return a person's own folder. Raises PipelineError if it is none, or has devices in it."""
+    folder = Path(source)
+    # Without a home folder, or with a name that no file can have, it is no folder either.
+    with suppress(RuntimeError, ValueError, OSError):
+        folder = folder.expanduser()
+        if folder.is_dir():
+            for path in (folder / name for name in SPEC.data_files):
+                if path.exists() and not (path.is_file() or path.is_dir()):
+                    raise PipelineError(
+                        f"{printable(path)}: is a pipe or a device; it must be a file"
+                    )
+            return folder
+    raise PipelineError(
+        f"SOURCE is {printable(source)!r}; it must be auto, {_KAGGLE}, {_PRACTICE}, {_MNIST}, or a "
+        f"folder with {SPEC.train_file} and {SPEC.test_file}"
+    )

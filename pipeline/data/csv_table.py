@@ -3,6 +3,7 @@
 Lines are counted as a text editor counts them: the header is line 1, the first row is line 2.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 
 # Rows parsed at a time. pandas parses into int64, so 2,000 rows of 785 columns take 13 MB before
 # they shrink.
@@ -32,6 +34,7 @@ def read_table(path: Path, highest: Mapping[str, int], rows: int | None) -> NDAr
     PipelineError with the file, line and column of the first deviation.
     """
     try:
+        _check_lines(path, highest)
         table = _parse(path, highest)
     except (OSError, ValueError) as error:
         # Only a faulty file comes here, so the search may be slow.
@@ -46,6 +49,23 @@ def read_table(path: Path, highest: Mapping[str, int], rows: int | None) -> NDAr
             f"{path}: has {len(table):,} rows; {rows:,} are needed, make it or get it again"
         )
     return table
+
+
+def _check_lines(path: Path, highest: Mapping[str, int]) -> None:
+    """Raise PipelineError if a line is many times longer than it can be: pandas needs its memory.
+
+    Of a line, a block without a line break is noticed, so that it may have up to two blocks.
+    """
+    block_size = 1_000 + 24 * sum(len(name) for name in highest)
+    with path.open("rb") as file:
+        line = 1
+        while block := file.read(block_size):
+            if len(block) == block_size and not re.search(rb"[\r\n]", block):
+                raise PipelineError(
+                    f"{path}, line {line}: is longer than {block_size:,} bytes; {len(highest)} "
+                    "cells per line are needed, delete the file and get it again"
+                )
+            line += block.count(b"\n")
 
 
 def _parse(path: Path, highest: Mapping[str, int]) -> NDArray[Any]:
@@ -96,9 +116,11 @@ def _raise_first_deviation(path: Path, highest: Mapping[str, int]) -> None:
             f"{path}: cannot be read: {error.strerror}; it must be a file that you may read"
         ) from None
     except UnicodeDecodeError:
+        with path.open("rb") as binary:
+            utf_16 = binary.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         raise PipelineError(
-            f"{path}: is not text; a CSV file in UTF-8 is allowed "
-            "(if it is an archive, unpack it; else get it again)"
+            f"{path}: is {'text in UTF-16' if utf_16 else 'not text'}; a CSV file in UTF-8 is "
+            "allowed (if it is an archive, unpack it; else get it again)"
         ) from None
     except csv.Error as error:
         raise PipelineError(
@@ -107,12 +129,18 @@ def _raise_first_deviation(path: Path, highest: Mapping[str, int]) -> None:
 
 
 def _check_header(path: Path, header: Sequence[str], expected: Sequence[str]) -> None:
+    delimiter = next((one for one in ";\t|" if one in header[0]), "") if len(header) == 1 else ""
+    if delimiter and len(expected) > 1:
+        raise PipelineError(
+            f"{path}, line 1: the delimiter is {delimiter!r}; a comma is needed, save the file "
+            "with commas"
+        )
     pairs = zip_longest(header, expected, fillvalue="(none)")
     for number, (name, right_name) in enumerate(pairs, start=1):
         if name != right_name:
             raise PipelineError(
-                f"{path}, line 1: column {number} is {name!r} where {right_name!r} belongs; "
-                f"needed: {_summary(expected)}, found: {_summary(header)}"
+                f"{path}, line 1: column {number} is {printable(name)!r} where {right_name!r} "
+                f"belongs; needed: {_summary(expected)}, found: {_summary(header)}"
             )
 
 
@@ -146,5 +174,5 @@ def _check_row(line: str, cells: Sequence[str], highest: Mapping[str, int]) -> N
 def _summary(columns: Sequence[str]) -> str:
     """Return up to four column names in full, more as first, second, ..., last."""
     if len(columns) <= 4:
-        return ",".join(columns)
-    return f"{columns[0]},{columns[1]},...,{columns[-1]} ({len(columns)} columns)"
+        return printable(",".join(columns))
+    return printable(f"{columns[0]},{columns[1]},...,{columns[-1]} ({len(columns)} columns)")

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.errors import PipelineError
 from pipeline.data import digits, mnist
 from pipeline.data.digits import Digits
 from pipeline.data.spec import SPEC
@@ -49,7 +50,13 @@ class CsvDataset:
     def labelled(self) -> Digits:
         """The rows of train.csv, to train and validate on."""
         rows = SPEC.train_rows if self._files.full_size else None
-        return digits.read_train(self._files.train, rows)
+        labelled = digits.read_train(self._files.train, rows)
+        if len(set(labelled.labels.tolist())) < 2:
+            raise PipelineError(
+                f"{self._files.train}: has only the digit {labelled.labels[0]}; at least two "
+                "different digits are needed to train on"
+            )
+        return labelled
 
     @cached_property
     def test_images(self) -> NDArray[np.uint8]:

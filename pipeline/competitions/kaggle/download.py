@@ -1,7 +1,9 @@
 """The digits as Kaggle serves them: downloaded, checked, and put in place all together or not."""
 
 import json
+import lzma
 import shutil
+import struct
 import zipfile
 import zlib
 from contextlib import suppress
@@ -11,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
+from pipeline.common.text import printable
 from pipeline.competitions.kaggle.calls import call
 from pipeline.competitions.kaggle.credentials import require_credentials
 from pipeline.data.dataset import DataFiles
@@ -18,8 +21,18 @@ from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
 
 # What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
-# subclass NotImplementedError on a compression that it does not know.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+# subclass NotImplementedError on a compression that it does not know. Names that cannot be decoded
+# raise ValueError, and damaged headers of LZMA any of the last ones.
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
+    *(ValueError, LookupError, OverflowError, struct.error, MemoryError),
+)
+
+_LARGEST = {SPEC.train_file: 200_000_000, SPEC.test_file: 200_000_000, SPEC.sample_file: 2_000_000}
+"""The most bytes of each file. 42,000 rows of 785 cells of at most 4 characters are 132 MB."""
+
+_LARGEST_ARCHIVE = 300_000_000  # bytes; Kaggle's has 15 MB
+_MOST_MEMBERS = 100
 
 
 class BrokenArchiveError(PipelineError):
@@ -47,10 +60,11 @@ class KaggleSource:
         Costs next to nothing if they were checked before. Raises PipelineError, and then nothing
         in the folder has changed.
         """
-        if not self._is_stamped():
+        if not self._is_stamped() or self._temporary.exists():
             # Two commands at once would remove each other's download.
             lock = self.folder.with_name(f".{self.folder.name}.lock")
             with files.locked(lock, lambda: self.report("waiting for another download to end")):
+                shutil.rmtree(self._temporary, ignore_errors=True)  # of a killed process
                 if not self._files_are_good():
                     self._download()
                 # In a folder that cannot be written to, the next check is merely slower.
@@ -61,6 +75,10 @@ class KaggleSource:
     @property
     def _stamp(self) -> Path:
         return self.folder / ".checked.json"
+
+    @property
+    def _temporary(self) -> Path:
+        return self.folder / ".download"
 
     def _states(self) -> dict[str, dict[str, int]]:
         return {name: files.state(self.folder / name) for name in SPEC.data_files}
@@ -90,15 +108,14 @@ class KaggleSource:
         are stamped as checked, and the rest of a cut download could not be trusted anyway.
         """
         require_credentials()
-        temporary = self.folder / ".download"
         try:
             try:
-                unpack(self._download_archive(temporary), self.folder)
+                unpack(self._download_archive(self._temporary), self.folder)
             except BrokenArchiveError as error:
                 self.report(f"{error}: downloading it once more")
-                unpack(self._download_archive(temporary), self.folder)
+                unpack(self._download_archive(self._temporary), self.folder)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _download_archive(self, folder: Path) -> Path:
         """Download the archive into `folder` and return its path."""
@@ -139,6 +156,7 @@ def unpack(archive: Path, folder: Path) -> None:
     end, where zipfile compares its checksum, and every cell is checked. Raises BrokenArchiveError
     or PipelineError, and then `folder` has not changed.
     """
+    _check_size(archive.stat().st_size, _LARGEST_ARCHIVE, archive.name)
     try:
         with zipfile.ZipFile(archive) as file:
             names = _names_to_unpack(file)
@@ -149,15 +167,30 @@ def unpack(archive: Path, folder: Path) -> None:
         for name in names:
             files.publish(archive.with_name(name), folder / name)
     except _DAMAGE as damage:
-        raise BrokenArchiveError(
-            f"{archive.name}: the downloaded file is not a whole zip archive ({damage}); run the "
-            "same command again"
-        ) from None
+        raise _broken(archive, damage) from None
     except OSError as error:
+        if error.errno is None:  # bz2's
+            raise _broken(archive, error) from None
         raise PipelineError(
             f"{folder}: cannot unpack {archive.name} there ({error.strerror}); 150 MB of free "
             "space and the right to write are needed"
         ) from None
+
+
+def _broken(archive: Path, damage: Exception) -> BrokenArchiveError:
+    return BrokenArchiveError(
+        f"{archive.name}: the downloaded file is not a whole zip archive "
+        f"({printable(str(damage) or type(damage).__name__)}); run the same command again"
+    )
+
+
+def _check_size(size: int, largest: int, name: str) -> None:
+    """Raise PipelineError if a file has more bytes than the competition's can have."""
+    if size > largest:
+        raise PipelineError(
+            f"{SPEC.archive}: refused, because {name} has more than {largest / 1e6:,.0f} MB; see "
+            f"{SPEC.url}/data for what the competition offers"
+        )
 
 
 def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
@@ -167,20 +200,26 @@ def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
     is missing, or if any member's name points outside the folder.
     """
     names, members = (*SPEC.data_files, SPEC.sample_file), file.namelist()
+    if len(members) > _MOST_MEMBERS:
+        raise PipelineError(
+            f"{SPEC.archive}: refused, because it has {len(members):,} members; at most "
+            f"{_MOST_MEMBERS} are allowed; see {SPEC.url}/data for what the competition offers"
+        )
     for member in members:
         path, windows = PurePosixPath(member), PureWindowsPath(member)
         if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
             raise PipelineError(
-                f"{SPEC.archive}: refused, because its member {member!r} points outside the "
-                f"folder; only {', '.join(names)} belong in it; download it again over a network "
-                "that you trust"
+                f"{SPEC.archive}: refused, because its member {printable(member)!r} points "
+                f"outside the folder; only {', '.join(names)} belong in it; download it again "
+                "over a network that you trust"
             )
     present = [name for name in names if name in members or f"{name}.zip" in members]
     for name in SPEC.data_files:
         if name not in present:
+            found = printable(", ".join(members) or "nothing")
             raise PipelineError(
-                f"{SPEC.archive}: no {name} in it (found: {', '.join(members) or 'nothing'}); see "
-                f"{SPEC.url}/data for what the competition offers"
+                f"{SPEC.archive}: no {name} in it (found: {found}); see {SPEC.url}/data for what "
+                "the competition offers"
             )
     return present
 
@@ -198,10 +237,24 @@ def _check_unpacked(folder: Path) -> None:
 def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
     """Write the member `name`, or the one of that name in the member `name`.zip, to `target`."""
     if name in file.namelist():
-        with file.open(name) as source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
+        _write(file, name, name, target)
         return
-    with file.open(f"{name}.zip") as inner, zipfile.ZipFile(inner) as nested:
+    packed = target.with_name(f"{name}.zip")
+    _write(file, packed.name, name, packed)
+    with zipfile.ZipFile(packed) as nested:
         if name not in nested.namelist():
-            raise zipfile.BadZipFile(f"no {name} in {name}.zip")
-        _extract(nested, name, target)
+            raise zipfile.BadZipFile(f"no {name} in {packed.name}")
+        _write(nested, name, name, target)
+
+
+def _write(file: zipfile.ZipFile, member: str, name: str, target: Path) -> None:
+    """Write a member to `target`, as far as the file `name` may have so many bytes.
+
+    The archive's own word on the size is not trusted.
+    """
+    with file.open(member) as source, target.open("wb") as sink:
+        size = 0
+        while block := source.read(1 << 20):
+            size += len(block)
+            _check_size(size, _LARGEST[name], member)
+            sink.write(block)
