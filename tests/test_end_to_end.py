@@ -229,7 +229,7 @@ def test_what_kaggle_marked_as_an_error_is_sent_again_by_force_only(
         assert re.fullmatch(r"error: .* marked it as an error .* FORCE=1 .*\n", done.stderr)
         assert len(server.submissions) == before + 1
     server.faults.ends_in_error = False
-    done = workspace.run(*command, "--force", PYTHONPATH=without_tensorflow)
+    done = workspace.run(*command, "--force")
     assert done.returncode == 0, done.stderr
     assert len(server.submissions) == before + 2
 

@@ -100,7 +100,7 @@ _NETWORK = {
     r"ConnectionError|Connection aborted|RemoteDisconnected|Max retries exceeded"
     r"|IncompleteRead|Download failed after": "the connection broke",
 }
-_ADDRESS = re.compile(r"\w+://\S+|\burl: \S+")
+_ADDRESS = re.compile(r"\b\w++://\S+|\burl: \S+")  # \b and ++ keep it linear in long words
 _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\b.*")
 
 
