@@ -1,7 +1,7 @@
 """The digits as Kaggle serves them: downloaded, checked, and put in place all together or not."""
 
+import io
 import json
-import lzma
 import shutil
 import struct
 import zipfile
@@ -21,10 +21,10 @@ from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
 
 # What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
-# subclass NotImplementedError on a compression that it does not know. Names that cannot be decoded
-# raise ValueError, and damaged headers of LZMA any of the last ones.
+# subclass NotImplementedError on a version that it does not know. Names that cannot be decoded
+# raise ValueError, and damaged headers any of the last ones.
 _DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ValueError, LookupError, OverflowError, struct.error, MemoryError),
 )
 
@@ -33,6 +33,8 @@ _LARGEST = {SPEC.train_file: 200_000_000, SPEC.test_file: 200_000_000, SPEC.samp
 
 _LARGEST_ARCHIVE = 300_000_000  # bytes; Kaggle's has 15 MB
 _MOST_MEMBERS = 100
+_LARGEST_PIECE = 1 << 20  # bytes
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class BrokenArchiveError(PipelineError):
@@ -158,7 +160,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     _check_size(archive.stat().st_size, _LARGEST_ARCHIVE, archive.name)
     try:
-        with zipfile.ZipFile(archive) as file:
+        with _Pieces(io.FileIO(archive)) as pieces, zipfile.ZipFile(pieces) as file:
             names = _names_to_unpack(file)
             for name in names:
                 _extract(file, name, archive.with_name(name))
@@ -167,30 +169,38 @@ def unpack(archive: Path, folder: Path) -> None:
         for name in names:
             files.publish(archive.with_name(name), folder / name)
     except _DAMAGE as damage:
-        raise _broken(archive, damage) from None
+        raise BrokenArchiveError(
+            f"{archive.name}: the downloaded file is not a whole zip archive "
+            f"({printable(str(damage) or type(damage).__name__)}); run the same command again"
+        ) from None
     except OSError as error:
-        if error.errno is None:  # bz2's
-            raise _broken(archive, error) from None
         raise PipelineError(
             f"{folder}: cannot unpack {archive.name} there ({error.strerror}); 150 MB of free "
             "space and the right to write are needed"
         ) from None
 
 
-def _broken(archive: Path, damage: Exception) -> BrokenArchiveError:
-    return BrokenArchiveError(
-        f"{archive.name}: the downloaded file is not a whole zip archive "
-        f"({printable(str(damage) or type(damage).__name__)}); run the same command again"
+class _Pieces(io.BufferedReader):
+    """An archive of which zipfile cannot read a list of millions of members into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as a file does. Raises PipelineError if more than a MiB is asked for at once."""
+        if size is not None and size > _LARGEST_PIECE:
+            raise _refused(f"its list of members has {size / 1e6:,.0f} MB")
+        return super().read(size)
+
+
+def _refused(reason: str) -> PipelineError:
+    return PipelineError(
+        f"{SPEC.archive}: refused, because {reason}; see {SPEC.url}/data for what the competition "
+        "offers"
     )
 
 
 def _check_size(size: int, largest: int, name: str) -> None:
     """Raise PipelineError if a file has more bytes than the competition's can have."""
     if size > largest:
-        raise PipelineError(
-            f"{SPEC.archive}: refused, because {name} has more than {largest / 1e6:,.0f} MB; see "
-            f"{SPEC.url}/data for what the competition offers"
-        )
+        raise _refused(f"{name} has more than {largest / 1e6:,.0f} MB")
 
 
 def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
@@ -201,10 +211,7 @@ def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
     """
     names, members = (*SPEC.data_files, SPEC.sample_file), file.namelist()
     if len(members) > _MOST_MEMBERS:
-        raise PipelineError(
-            f"{SPEC.archive}: refused, because it has {len(members):,} members; at most "
-            f"{_MOST_MEMBERS} are allowed; see {SPEC.url}/data for what the competition offers"
-        )
+        raise _refused(f"it has {len(members):,} members, and {_MOST_MEMBERS} are allowed")
     for member in members:
         path, windows = PurePosixPath(member), PureWindowsPath(member)
         if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
@@ -241,7 +248,7 @@ def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
         return
     packed = target.with_name(f"{name}.zip")
     _write(file, packed.name, name, packed)
-    with zipfile.ZipFile(packed) as nested:
+    with _Pieces(io.FileIO(packed)) as pieces, zipfile.ZipFile(pieces) as nested:
         if name not in nested.namelist():
             raise zipfile.BadZipFile(f"no {name} in {packed.name}")
         _write(nested, name, name, target)
@@ -250,11 +257,14 @@ def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
 def _write(file: zipfile.ZipFile, member: str, name: str, target: Path) -> None:
     """Write a member to `target`, as far as the file `name` may have so many bytes.
 
-    The archive's own word on the size is not trusted.
+    The archive's own word on the size is not trusted. zipfile cannot unpack other methods piece by
+    piece: a kilobyte of bzip2 becomes gigabytes in memory.
     """
+    if file.getinfo(member).compress_type not in _METHODS:
+        raise _refused(f"{member} is not packed by deflate")
     with file.open(member) as source, target.open("wb") as sink:
         size = 0
-        while block := source.read(1 << 20):
+        while block := source.read(_LARGEST_PIECE):
             size += len(block)
             _check_size(size, _LARGEST[name], member)
             sink.write(block)
