@@ -2,12 +2,14 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -312,6 +314,31 @@ def test_fetch_fails(bench: Bench, faults: dict[str, Any], expected: list[str]) 
     text = bench.failure(bench.source().fetch)
     for words in expected:
         assert words in text
+    assert list(bench.folder.iterdir()) == []
+
+
+def test_a_limit_to_files_is_noticed_before_the_download(bench: Bench) -> None:
+    command = ["bash", "-c", 'ulimit -f 90000; exec "$@"', "bash", sys.executable, "-c", FETCH]
+    done = subprocess.run([*command, bench.folder], cwd=REPOSITORY, capture_output=True, text=True)
+    assert f"{bench.folder}: files of at most 92.2 MB may be written (ulimit -f)" in done.stderr
+    assert bench.server.count("archive") == 0
+    assert list(bench.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("downloads", [0, 1])
+def test_a_full_disk_ends_the_download(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, downloads: int
+) -> None:
+    def usage(path: Path) -> SimpleNamespace:
+        full = bench.server.count("archive") == downloads
+        return SimpleNamespace(free=10_000_000 if full else 10**9)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr("pipeline.competitions.kaggle.command._BEAT", 0.1)
+    bench.server.faults.hold_downloads = True
+    text = bench.failure(bench.source().fetch)
+    assert f"{bench.folder}: its disk has 10 MB free; 1" in text
+    assert bench.server.count("archive") == downloads
     assert list(bench.folder.iterdir()) == []
 
 

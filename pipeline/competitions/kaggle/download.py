@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import shutil
 import struct
 import zipfile
@@ -32,6 +33,8 @@ _LARGEST = {SPEC.train_file: 200_000_000, SPEC.test_file: 200_000_000, SPEC.samp
 """The most bytes of each file. 42,000 rows of 785 cells of at most 4 characters are 132 MB."""
 
 _LARGEST_ARCHIVE = 300_000_000  # bytes; Kaggle's has 15 MB
+_NEEDED_SPACE = 150_000_000  # bytes: the archive and what is in it, 77 MB of it in train.csv
+_NEEDED_FILE = 100_000_000
 _MOST_MEMBERS = 100
 _LARGEST_PIECE = 1 << 20  # bytes
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -128,21 +131,44 @@ class KaggleSource:
                 f"{folder}: cannot make this folder ({error.strerror}); it must be writable"
             ) from None
         archive = folder / SPEC.archive
+        check_space(self.folder, _NEEDED_SPACE)
 
         def report_size(seconds: float) -> None:
-            size = archive.stat().st_size / 1e6 if archive.exists() else 0.0
-            self.report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
+            size = archive.stat().st_size if archive.exists() else 0
+            self.report(f"downloading: {size / 1e6:.1f} MB after {seconds:.0f} s")
+            # The command itself takes a full disk for a broken connection, and retries for 70 s.
+            check_space(self.folder, max(_NEEDED_SPACE - size, _NEEDED_FILE))
 
         self.report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
         # -o, because without it the command takes a leftover of the right size for the real one.
         arguments = ["competitions", "download", SPEC.slug, "-o", "-p", str(folder)]
-        call(arguments, "downloading the data", self.download_limit, report_size)
+        call(
+            arguments,
+            f"downloading the data into {printable(self.folder)}",
+            self.download_limit,
+            report_size,
+        )
         if not archive.is_file():
             raise PipelineError(
                 f"{archive.name}: the kaggle command reported success but left no such file; run "
                 "`make setup` to get the locked version of kaggle"
             )
         return archive
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raise PipelineError unless `needed` bytes, and large enough files, may be written there."""
+    free, largest = shutil.disk_usage(folder).free, resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if free < needed:
+        raise PipelineError(
+            f"{printable(folder)}: its disk has {free / 1e6:,.0f} MB free; {needed / 1e6:,.0f} MB "
+            "are needed for the data, make room"
+        )
+    if largest != resource.RLIM_INFINITY and largest < _NEEDED_FILE:
+        raise PipelineError(
+            f"{printable(folder)}: files of at most {largest / 1e6:,.1f} MB may be written "
+            f"(ulimit -f); {_NEEDED_FILE / 1e6:,.0f} MB are needed for the data, raise the limit"
+        )
 
 
 def check_files(folder: Path) -> None:
