@@ -1,4 +1,4 @@
-"""The lock of a file: exclusive among processes and threads, and gone with its process."""
+"""What a process locks, or writes, is its own while it lives, and is free once it is killed."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.files import locked
+from pipeline.common.files import locked, write_text
 
 HOLDER = """
 import sys
@@ -46,6 +46,38 @@ def test_a_killed_process_leaves_no_lock(path: Path) -> None:
     assert path.read_bytes() == b"", "the empty file stays"
     with locked(path, kill):
         assert waits == ["waited"], "a free lock is taken at once"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from pipeline.common.files import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print(temporary, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_wrote_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    target, other = tmp_path / "train-1.csv", tmp_path / ".train-1-mine.csv"
+    other.touch()
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert writer.stdout
+    left = Path(writer.stdout.readline().strip())
+    write_text(target, "whole")
+    assert left.read_text() == "half", "that of a living process stays"
+    writer.kill()
+    writer.communicate(timeout=10)
+    assert left.exists()
+    write_text(target, "new")
+    assert sorted(tmp_path.iterdir()) == [other, target]
 
 
 def test_threads_exclude_each_other(path: Path) -> None:

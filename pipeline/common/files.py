@@ -1,11 +1,13 @@
 """Files that are either whole or absent: atomic writes, locks, and the checksum of a file."""
 
+import fcntl
+import glob
 import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,14 +19,12 @@ def replacing(target: Path) -> Iterator[Path]:
 
     If the block raises, or the process dies in it, `target` keeps its old content (or stays
     absent). The temporary name is hidden and keeps the suffix of `target`, because libraries
-    choose a file's format by it. Parent folders are made.
+    choose a file's format by it. Parent folders are made, and temporary files removed that a killed
+    process has left for the same target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
-    )
-    os.close(handle)
-    temporary = Path(name)
+    _remove_leftovers(target)
+    handle, temporary = _make_temporary(target)
     try:
         yield temporary
         # mkstemp makes files that only the owner reads; give them the usual permissions.
@@ -34,6 +34,30 @@ def replacing(target: Path) -> Iterator[Path]:
         publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _make_temporary(target: Path) -> tuple[int, Path]:
+    """Make a temporary file beside `target`, locked until its handle is closed."""
+    while True:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
+        )
+        with suppress(OSError):  # not every disk has locks; then there is no removal either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # Another process may have removed it before it was locked.
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary files of `target` that no living process has locked."""
+    stem, suffix = glob.escape(target.stem), glob.escape(target.suffix)
+    for path in target.parent.glob(f".{stem}-{'?' * 8}{suffix}"):
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def publish(written: Path, target: Path) -> None:
