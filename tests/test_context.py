@@ -43,3 +43,15 @@ def test_a_practice_seed_without_effect_is_refused(
     context = Context(tmp_path, Request(source=source, practice_seed=1), lambda line: None)
     with pytest.raises(PipelineError, match=f"PRACTICE_SEED is 1, but SOURCE={source} is not"):
         _ = context.competition
+
+
+def test_digits_that_no_row_has_are_named(small_digits: Path, tmp_path: Path) -> None:
+    header, *rows = (small_digits / "train.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "train.csv").write_text(header + "".join(row for row in rows if row[0] not in "35"))
+    (tmp_path / "test.csv").write_bytes((small_digits / "test.csv").read_bytes())
+    lines: list[str] = []
+    context = Context(tmp_path, Request(source=str(tmp_path)), lines.append)
+    assert len(context.splits) == 1
+    assert lines[-1].endswith(
+        "train.csv: has no row with the digit 3 or 5, so that no network learns it"
+    )

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
+from pipeline.common.text import printable
 from pipeline.competitions import sources
 from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.ledger import Ledger
 from pipeline.competitions.protocol import Competition, Source
 from pipeline.competitions.sources import Origin
 from pipeline.data.dataset import DataFiles, Dataset, open_dataset
+from pipeline.data.spec import SPEC
 from pipeline.data.split import Split, fingerprint, hold_out, k_folds
 from pipeline.recipe import Recipe, SplitSettings
 from pipeline.runs import Run, RunStore
@@ -124,6 +126,12 @@ class Context:
             except PipelineError as error:
                 self.report(f"{error}: splitting again")
         labels = self.dataset.labelled.labels
+        absent = [str(digit) for digit in range(SPEC.classes) if digit not in labels]
+        if absent:
+            self.report(
+                f"{printable(self.files.train)}: has no row with the digit {' or '.join(absent)}, "
+                "so that no network learns it"
+            )
         if folds:
             splits = k_folds(labels, folds, settings.seed, data)
         else:
