@@ -71,6 +71,8 @@ def _cluster() -> Iterator[ModuleType]:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
+    # When a machine dies, Ray prints some 30 lines of its own log. No setting turns that off.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         with _package_copy() as folder:
