@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 MOST_MEMBERS = 1_000
 MOST_EPOCHS = 100_000
-HIGHEST_RATE = 100
+HIGHEST_RATE = 1e30  # float32 holds it; a loss that diverges is noticed in training
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Epochs = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.executors.queue import SCRATCH_FOLDER
+from pipeline.runs import SCRATCH_FOLDER
 from tests.bench.commands import write_digits
 from tests.commands import Command, command
 
