@@ -220,7 +220,7 @@ NUMBERS = [(key, range_) for key in SETTINGS if (range_ := allowed_numbers(SETTI
 
 @pytest.mark.parametrize(("key", "allowed"), NUMBERS)
 def test_every_number_has_limits(key: str, allowed: str) -> None:
-    for value in ("-1", str(10**30), "inf", "-inf", "nan", "x"):
+    for value in ("-1", str(10**31), "inf", "-inf", "nan", "x"):
         shown = f"'{value}'" if value == "x" else value
         check_refused("bn_cnn", f"{key}={value}", f"{key} is {shown}; it must be {allowed}; change")
     assert re.search(r"a (whole )?number, (at least|above) [\d.]+ and (at most|below) ", allowed)
