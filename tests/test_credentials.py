@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.common.errors import PipelineError
+from pipeline.competitions import sources
 from pipeline.competitions.kaggle.command import run_kaggle
-from pipeline.competitions.kaggle.credentials import find_credentials
+from pipeline.competitions.kaggle.credentials import exposure, find_credentials
+from pipeline.competitions.kaggle.journal import Journal
+from pipeline.stages import doctor
 from tests.kaggle_stand_in import KEY, TOKEN, USERNAME, StandIn
 
 TOKEN_FILE = "the access token in ~/.kaggle/access_token"
@@ -167,6 +170,94 @@ def test_a_token_file_of_two_lines_is_reported(home: Path) -> None:
     ) as caught:
         find_credentials()
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "variables", "place"),
+    [
+        (
+            {".kaggle/kaggle.json": json.dumps({"username": USERNAME, "key": f"{KEY}\u20ac"})},
+            {},
+            "the key in ~/.kaggle/kaggle.json",
+        ),
+        (
+            # The command prefers the key, although it cannot be used.
+            {".kaggle/kaggle.json": KEY_FILE, ".kaggle/credentials.json": SIGN_IN},
+            {"KAGGLE_USERNAME": f"{KEY}\u0416"},
+            "the username in the environment variable KAGGLE_USERNAME",
+        ),
+        ({}, PAIR | {"KAGGLE_KEY": f"{KEY}\n"}, "the key in the environment variable KAGGLE_KEY"),
+        (
+            {".kaggle/kaggle.json": json.dumps({"username": [KEY], "key": KEY})},
+            {},
+            "the username in ~/.kaggle/kaggle.json",
+        ),
+    ],
+)
+def test_a_username_or_key_that_no_header_can_contain_is_reported(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, str],
+    variables: dict[str, str],
+    place: str,
+) -> None:
+    fill(home, files)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(PipelineError, match=f"{place} contains a space, a line break") as caught:
+        find_credentials()
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "form"),
+    [
+        (".kaggle/access_token", {}, TOKEN_FILE),
+        (".kaggle/kaggle.json", {}, KEY_FORM),
+        (".kaggle/credentials.json", {}, SIGN_IN_FORM),
+        ("t", {"KAGGLE_API_TOKEN": "{home}/t"}, "the access token in ~/t (named by"),
+    ],
+)
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_keys_that_others_may_read_are_reported(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    variables: dict[str, str],
+    form: str,
+    mode: int,
+) -> None:
+    texts = {".kaggle/kaggle.json": KEY_FILE, ".kaggle/credentials.json": SIGN_IN}
+    fill(home, {name: texts.get(name, TOKEN)})
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value.replace("{home}", str(home)))
+    assert exposure() is None
+    (home / name).chmod(mode)
+    warning = f"other users may read ~/{name}; run: chmod 600 ~/{name}"
+    lines: list[str] = []
+    sources.choose("auto", 0, home, Journal(home), lines.append)
+    assert lines[0].startswith(f"source: Kaggle, with {form}")
+    assert lines[0].endswith(f" ({warning})")
+    (finding,) = (one for one in doctor.examine(home) if one.subject == "Kaggle credentials")
+    assert finding.state.startswith(form)
+    assert finding.fix == warning
+
+
+def test_paths_are_shown_without_control_characters(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(home / "\x1b[2J\n"))
+    fill(home, {"\x1b[2J\n/kaggle.json": "{"})
+    with pytest.raises(PipelineError, match=r"~/\\x1b\[2J\\n/kaggle.json: not JSON"):
+        find_credentials()
+
+
+def test_credentials_that_never_end_are_not_read(home: Path) -> None:
+    (home / ".kaggle").mkdir()
+    os.mkfifo(home / ".kaggle/access_token")
+    (home / ".kaggle/kaggle.json").symlink_to("/dev/zero")
+    with pytest.raises(PipelineError, match=r"~/.kaggle/kaggle.json: empty or not readable"):
+        find_credentials()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The digits of each source, and the sources by name."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pipeline.competitions import sources
 from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.protocol import Source
 from pipeline.competitions.sources import MNIST_FOLDER, Origin
-from pipeline.data.dataset import open_dataset
+from pipeline.data.dataset import DataFiles, open_dataset
 from pipeline.data.mnist import read_mnist
 from pipeline.recipe import Recipe
 from pipeline.stages.context import Context
@@ -42,6 +43,30 @@ def test_csv_files_are_read_and_have_no_test_labels(small_digits: Path) -> None:
     assert dataset.test_labels is None
     other = open_dataset(choose("mnist").source.fetch())
     assert dataset.fingerprint != other.fingerprint
+
+
+def test_one_digit_alone_is_refused(small_digits: Path) -> None:
+    header, *rows = (small_digits / "train.csv").read_text().splitlines(keepends=True)
+    path = small_digits.with_name("ones.csv")
+    path.write_text(header + "".join(row for row in rows if row.startswith("1,")))
+    dataset = open_dataset(DataFiles(path, small_digits / "test.csv", full_size=False))
+    with pytest.raises(PipelineError, match=r"ones.csv: has only the digit 1; at least two diff"):
+        _ = dataset.labelled
+
+
+@pytest.mark.parametrize("source", ["~nobody-here", "a\0b", "x" * 5000, "\x1b[2J\n"])
+def test_a_source_that_is_no_folder(source: str) -> None:
+    with pytest.raises(PipelineError, match=r"SOURCE is '.* it must be auto, kaggle,") as caught:
+        choose(source)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_folder_with_a_file_that_never_ends(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "train.csv")
+    with pytest.raises(PipelineError, match=r"train.csv: is a pipe or a device; it must be a file"):
+        choose(str(tmp_path))
 
 
 @pytest.mark.parametrize("stage", [write_submission, submit])

@@ -4,6 +4,7 @@ import hashlib
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +120,19 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda lines: cell(5003, 2, "x")([lines[0], *lines[1:] * 9]),
         "line 5003, column 'pixel1': is 'x'",
     ),
+    "semicolons": (
+        lambda lines: [line.replace(",", ";") for line in lines],
+        "train.csv, line 1: the delimiter is ';'; a comma is needed, save the file with commas",
+    ),
+    "tabs": (
+        lambda lines: [line.replace(",", "\t") for line in lines],
+        r"train.csv, line 1: the delimiter is '\\t'; a comma is needed",
+    ),
+    "escape sequence in the header": (
+        cell(1, 3, "\x1b[2J" + "x" * 9999),
+        r"line 1: column 4 is '\\\\x1b\[2Jx{110,120}\.\.\. \(10,003 characters\)' where 'pixel2' ",
+    ),
+    "NUL": (cell(3, 2, "\0"), "line 3, column 'pixel1': is '"),
     "header alone": (lambda lines: lines[:1], "train.csv: has a header but no rows"),
     "empty file": (lambda lines: [], "train.csv: the file is empty"),
 }
@@ -131,7 +145,26 @@ def test_a_wrong_file_is_refused_by_its_first_fault(
     change, message = WRONG[name]
     with pytest.raises(PipelineError, match=message) as caught:
         digits.read_train(changed(small_digits, tmp_path, change))
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(("start", "line"), [("", 1), ("header", 2)])
+def test_a_line_without_an_end_is_refused_before_it_is_in_memory(
+    start: str, line: int, small_digits: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.csv"
+    header = (small_digits / "train.csv").read_bytes().partition(b"\n")[0] + b"\n"
+    with path.open("wb") as file:
+        file.write(header if start else b"")
+        file.write(b"0," * 25_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PipelineError, match=f"line {line}: is longer than 149,008 bytes; 785"):
+            digits.read_train(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_first_of_two_faults_is_named(small_digits: Path, tmp_path: Path) -> None:
@@ -160,6 +193,9 @@ def test_files_that_are_no_text_or_not_there(small_digits: Path, tmp_path: Path)
     path = tmp_path / "train.csv"
     path.write_bytes(b"PK\x03\x04\xff\xfe")
     with pytest.raises(PipelineError, match=r"train.csv: is not text; a CSV file in UTF-8"):
+        digits.read_train(path)
+    path.write_text((small_digits / "train.csv").read_text(), encoding="utf-16")
+    with pytest.raises(PipelineError, match=r"train.csv: is text in UTF-16; a CSV file in UTF-8"):
         digits.read_train(path)
     path.write_bytes((small_digits / "train.csv").read_bytes() + b"1,\xff\xff\n")
     with pytest.raises(PipelineError, match=r"train.csv: is not text"):

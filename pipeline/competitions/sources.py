@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.common.text import printable
-from pipeline.competitions.kaggle.credentials import find_credentials
+from pipeline.competitions.kaggle.credentials import exposure, find_credentials
 from pipeline.competitions.kaggle.download import KaggleSource
 from pipeline.competitions.kaggle.journal import Journal
 from pipeline.competitions.kaggle.upload import KaggleCompetition
@@ -113,7 +113,8 @@ def choose(
             "competition here; add SOURCE=practice, or leave out PRACTICE_SEED"
         )
     if kind == _KAGGLE:
-        report(f"source: Kaggle{reason}")
+        warning = exposure()
+        report(f"source: Kaggle{reason}{f' ({warning})' if warning else ''}")
         kaggle = KaggleSource(folder=data_folder / _KAGGLE, report=report)
         return Origin(kaggle, KaggleCompetition(report=report, journal=journal))
     if kind == _MNIST:

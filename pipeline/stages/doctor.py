@@ -11,7 +11,7 @@ import loky
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.startup import nvidia_driver_answers
-from pipeline.competitions.kaggle.credentials import SETTINGS_URL, find_credentials
+from pipeline.competitions.kaggle.credentials import SETTINGS_URL, exposure, find_credentials
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data.spec import SPEC
 
@@ -100,6 +100,8 @@ def _credentials() -> Finding:
         credentials = find_credentials()
     except PipelineError as error:
         return Finding("Kaggle credentials", f"unusable: {error}", fix)
+    if credentials and (warning := exposure()):
+        return Finding("Kaggle credentials", credentials, warning)
     return _finding("Kaggle credentials", credentials or "none", bool(credentials), fix)
 
 

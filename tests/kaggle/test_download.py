@@ -1,17 +1,23 @@
 """Downloading and unpacking the competition's files, and every way in which that can fail."""
 
+import io
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import threading
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.kaggle.download import BrokenArchiveError
+from pipeline.competitions.kaggle.download import BrokenArchiveError, unpack
 from pipeline.competitions.protocol import Competition, Source
+from tests.commands import REPOSITORY, wait_until
 from tests.kaggle.bench import RULES, SETTINGS, Bench
 from tests.kaggle.files import GOOD, GOOD_ZIP, TEST, TRAIN, unpack_bytes
 from tests.kaggle_stand_in import TOKEN, archive
@@ -59,6 +65,36 @@ def test_leftover_of_a_cut_download_is_not_trusted(bench: Bench) -> None:
     bench.source().fetch()
     assert (bench.folder / "train.csv").read_bytes() == TRAIN
     assert not leftover.exists()
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from pipeline.competitions.kaggle.download import KaggleSource
+KaggleSource(folder=Path(sys.argv[1]), report=print).fetch()
+"""
+
+
+def test_what_a_kill_left_is_removed_by_the_next_command(bench: Bench, tmp_path: Path) -> None:
+    files, temporary = bench.source().fetch(), bench.folder / ".download"
+    aside = files.train.rename(tmp_path / "aside.csv")
+    bench.server.faults.hold_downloads = True
+    process = subprocess.Popen([sys.executable, "-c", FETCH, bench.folder], cwd=REPOSITORY)
+    seen: list[tuple[str, bool]] = []
+
+    def kill(line: str) -> None:
+        seen.append((line, temporary.exists()))
+        process.kill()
+
+    try:
+        wait_until(lambda: list(temporary.glob("*.zip")), "no download")
+        aside.rename(files.train)  # now the files are as stamped
+        assert bench.source(report=kill).fetch() == files
+    finally:
+        process.kill()
+        process.wait()
+    assert seen == [("waiting for another download to end", True)]
+    assert not temporary.exists()
 
 
 def test_cut_download_is_resumed(bench: Bench) -> None:
@@ -117,6 +153,25 @@ def flipped(content: bytes) -> bytes:
     return content[:200] + bytes([content[200] ^ 0xFF]) + content[201:]
 
 
+EMPTY = {"train.csv": b"", "test.csv": b""}
+
+
+def damaged(method: int) -> bytes:
+    """Return an archive whose members are packed by a method, with a damaged byte in the first."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as file:
+        for name in EMPTY:
+            file.writestr(name, TEST[:5000])
+    content = buffer.getvalue()
+    return content[:50] + bytes([content[50] ^ 0xFF]) + content[51:]
+
+
+def understated(name: str, size: int) -> bytes:
+    """Return an archive with a member of `size` bytes of which its directory says 10."""
+    content = archive({**EMPTY, name: bytes(size)})
+    return content.replace(size.to_bytes(4, "little"), (10).to_bytes(4, "little"))
+
+
 @pytest.mark.parametrize(
     ("content", "expected", "broken"),
     [
@@ -147,6 +202,14 @@ def flipped(content: bytes) -> bytes:
             "test.csv, line 2, column 'pixel0': is 300; a whole number from 0 to 255 is needed",
             False,
         ),
+        (damaged(zipfile.ZIP_LZMA), "train.csv is not packed by deflate", False),
+        (damaged(zipfile.ZIP_BZIP2), "train.csv is not packed by deflate", False),
+        (understated("sample_submission.csv", 2_000_001), "not a whole zip archive", True),
+        (archive({"é": b""}).replace("é".encode(), b"\xff\xff"), "not a whole zip archive", True),
+        (archive(EMPTY | {str(n): b"" for n in range(99)}), "101 members, and 100 are", False),
+        (archive({f"{n:060000}": b"" for n in range(20)}), "list of members has 1 MB", False),
+        (archive({f"\x1b[2J{n}": b"" for n in range(99)}), "(found: \\x1b[2J0, ", False),
+        (archive({"../\x1b[2J\n" + "x" * 9999: b""}), "points outside the folder", False),
     ],
 )
 def test_unpack_refuses(tmp_path: Path, content: bytes, expected: str, broken: bool) -> None:
@@ -155,8 +218,46 @@ def test_unpack_refuses(tmp_path: Path, content: bytes, expected: str, broken: b
     with pytest.raises(PipelineError) as caught:
         unpack_bytes(content, folder)
     assert expected in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
     assert isinstance(caught.value, BrokenArchiveError) == broken
     assert list(folder.iterdir()) == []
+
+
+def nested(member: str, content: bytes) -> dict[str, bytes]:
+    return {f"{member}.zip": archive({member: content})}
+
+
+@pytest.mark.parametrize(
+    ("members", "name", "limit"),
+    [
+        ({"train.csv": bytes(200_000_001)}, "train.csv", 200_000_000),
+        ({"sample_submission.csv": bytes(2_000_001)}, "sample_submission.csv", 2_000_000),
+        (nested("sample_submission.csv", bytes(2_000_001)), "sample_submission.csv", 2_000_000),
+        (
+            {"sample_submission.csv.zip": bytes(2_000_001)},
+            "sample_submission.csv.zip",
+            2_000_000,
+        ),
+    ],
+)
+def test_a_member_is_unpacked_up_to_its_limit(
+    tmp_path: Path, members: dict[str, bytes], name: str, limit: int
+) -> None:
+    assert len(TRAIN.replace(b"0,", b"255,")) < 200_000_000, "the largest that Kaggle can offer"
+    with pytest.raises(PipelineError, match=rf"{name} has more than {limit // 10**6} MB") as caught:
+        unpack_bytes(archive({**EMPTY, **members}), tmp_path / "data")
+    assert not isinstance(caught.value, BrokenArchiveError)
+    assert (tmp_path / name).stat().st_size <= limit
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_archive_has_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "digit-recognizer.zip"
+    with path.open("wb") as file:
+        file.truncate(300_000_001)
+    with pytest.raises(PipelineError, match=r"digit-recognizer.zip has more than 300 MB"):
+        unpack(path, tmp_path / "data")
 
 
 def test_cancelled_download_is_an_interruption(
@@ -213,6 +314,31 @@ def test_fetch_fails(bench: Bench, faults: dict[str, Any], expected: list[str]) 
     text = bench.failure(bench.source().fetch)
     for words in expected:
         assert words in text
+    assert list(bench.folder.iterdir()) == []
+
+
+def test_a_limit_to_files_is_noticed_before_the_download(bench: Bench) -> None:
+    command = ["bash", "-c", 'ulimit -f 90000; exec "$@"', "bash", sys.executable, "-c", FETCH]
+    done = subprocess.run([*command, bench.folder], cwd=REPOSITORY, capture_output=True, text=True)
+    assert f"{bench.folder}: files of at most 92.2 MB may be written (ulimit -f)" in done.stderr
+    assert bench.server.count("archive") == 0
+    assert list(bench.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("downloads", [0, 1])
+def test_a_full_disk_ends_the_download(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, downloads: int
+) -> None:
+    def usage(path: Path) -> SimpleNamespace:
+        full = bench.server.count("archive") == downloads
+        return SimpleNamespace(free=10_000_000 if full else 10**9)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr("pipeline.competitions.kaggle.command._BEAT", 0.1)
+    bench.server.faults.hold_downloads = True
+    text = bench.failure(bench.source().fetch)
+    assert f"{bench.folder}: its disk has 10 MB free; 1" in text
+    assert bench.server.count("archive") == downloads
     assert list(bench.folder.iterdir()) == []
 
 

@@ -137,7 +137,14 @@ BROKEN_OFF = f"Max retries exceeded with url: /blob/0?session={UPLOAD_SESSION} (
             "Error: [Errno 28] No space left on device",
             "",
             FailureKind.DISK,
-            "the disk is full while",
+            "the disk is full, or a limit to it is reached",
+        ),
+        (
+            1,
+            "Connection error: [Errno 27] File too large\nDownload failed after 5 retries.",
+            "",
+            FailureKind.DISK,
+            "(a quota, ulimit -f), while testing; free",
         ),
         (
             1,

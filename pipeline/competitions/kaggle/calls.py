@@ -62,7 +62,10 @@ class FailureKind(Enum):
         "{folder}: the kaggle command cannot make its settings folder there; set "
         "KAGGLE_CONFIG_DIR to a folder that you can write to"
     )
-    DISK = f"the disk is full while {{doing}}; free 300 MB, then {_RETRY}"
+    DISK = (
+        "the disk is full, or a limit to it is reached (a quota, ulimit -f), while {doing}; free "
+        f"300 MB or raise the limit, then {_RETRY}"
+    )
     OTHER = (
         "the kaggle command failed while {doing}: {last_line}; "
         f"{_RETRY}, and if it fails again run `make doctor`"
@@ -78,7 +81,7 @@ REFUSALS = (
 # What the text of a failed call contains; the first match counts.
 _MARKS = {
     r"os\.makedirs\(config_dir\)": FailureKind.HOME,
-    r"No space left on device": FailureKind.DISK,
+    r"No space left on device|Disk quota exceeded|File too large": FailureKind.DISK,
     r"Authentication required|\b401 Client Error": FailureKind.CREDENTIALS,
     r"\b400 Client Error.*CreateSubmission": FailureKind.REFUSED_SUBMISSION,
     r"\b400 Client Error": FailureKind.BAD_REQUEST,
@@ -152,7 +155,7 @@ def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineErr
         status=status[1] if status else "no status",
         network=_network_reason(result),
         limit=result.time_limit,
-        folder=credentials.config_folder(),
+        folder=printable(credentials.config_folder()),
         last_line=_last_line(result),
     )
     return PipelineError(message)

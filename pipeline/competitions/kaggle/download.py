@@ -1,7 +1,8 @@
 """The digits as Kaggle serves them: downloaded, checked, and put in place all together or not."""
 
+import io
 import json
-import lzma
+import resource
 import shutil
 import struct
 import zipfile
@@ -21,10 +22,10 @@ from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
 
 # What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
-# subclass NotImplementedError on a compression that it does not know. Names that cannot be decoded
-# raise ValueError, and damaged headers of LZMA any of the last ones.
+# subclass NotImplementedError on a version that it does not know. Names that cannot be decoded
+# raise ValueError, and damaged headers any of the last ones.
 _DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ValueError, LookupError, OverflowError, struct.error, MemoryError),
 )
 
@@ -32,7 +33,11 @@ _LARGEST = {SPEC.train_file: 200_000_000, SPEC.test_file: 200_000_000, SPEC.samp
 """The most bytes of each file. 42,000 rows of 785 cells of at most 4 characters are 132 MB."""
 
 _LARGEST_ARCHIVE = 300_000_000  # bytes; Kaggle's has 15 MB
+_NEEDED_SPACE = 150_000_000  # bytes: the archive and what is in it, 77 MB of it in train.csv
+_NEEDED_FILE = 100_000_000
 _MOST_MEMBERS = 100
+_LARGEST_PIECE = 1 << 20  # bytes
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class BrokenArchiveError(PipelineError):
@@ -126,21 +131,44 @@ class KaggleSource:
                 f"{folder}: cannot make this folder ({error.strerror}); it must be writable"
             ) from None
         archive = folder / SPEC.archive
+        check_space(self.folder, _NEEDED_SPACE)
 
         def report_size(seconds: float) -> None:
-            size = archive.stat().st_size / 1e6 if archive.exists() else 0.0
-            self.report(f"downloading: {size:.1f} MB after {seconds:.0f} s")
+            size = archive.stat().st_size if archive.exists() else 0
+            self.report(f"downloading: {size / 1e6:.1f} MB after {seconds:.0f} s")
+            # The command itself takes a full disk for a broken connection, and retries for 70 s.
+            check_space(self.folder, max(_NEEDED_SPACE - size, _NEEDED_FILE))
 
         self.report(f"downloading {SPEC.archive} (15 MB) from Kaggle")
         # -o, because without it the command takes a leftover of the right size for the real one.
         arguments = ["competitions", "download", SPEC.slug, "-o", "-p", str(folder)]
-        call(arguments, "downloading the data", self.download_limit, report_size)
+        call(
+            arguments,
+            f"downloading the data into {printable(self.folder)}",
+            self.download_limit,
+            report_size,
+        )
         if not archive.is_file():
             raise PipelineError(
                 f"{archive.name}: the kaggle command reported success but left no such file; run "
                 "`make setup` to get the locked version of kaggle"
             )
         return archive
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Raise PipelineError unless `needed` bytes, and large enough files, may be written there."""
+    free, largest = shutil.disk_usage(folder).free, resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if free < needed:
+        raise PipelineError(
+            f"{printable(folder)}: its disk has {free / 1e6:,.0f} MB free; {needed / 1e6:,.0f} MB "
+            "are needed for the data, make room"
+        )
+    if largest != resource.RLIM_INFINITY and largest < _NEEDED_FILE:
+        raise PipelineError(
+            f"{printable(folder)}: files of at most {largest / 1e6:,.1f} MB may be written "
+            f"(ulimit -f); {_NEEDED_FILE / 1e6:,.0f} MB are needed for the data, raise the limit"
+        )
 
 
 def check_files(folder: Path) -> None:
@@ -158,7 +186,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     _check_size(archive.stat().st_size, _LARGEST_ARCHIVE, archive.name)
     try:
-        with zipfile.ZipFile(archive) as file:
+        with _Pieces(io.FileIO(archive)) as pieces, zipfile.ZipFile(pieces) as file:
             names = _names_to_unpack(file)
             for name in names:
                 _extract(file, name, archive.with_name(name))
@@ -167,30 +195,38 @@ def unpack(archive: Path, folder: Path) -> None:
         for name in names:
             files.publish(archive.with_name(name), folder / name)
     except _DAMAGE as damage:
-        raise _broken(archive, damage) from None
+        raise BrokenArchiveError(
+            f"{archive.name}: the downloaded file is not a whole zip archive "
+            f"({printable(str(damage) or type(damage).__name__)}); run the same command again"
+        ) from None
     except OSError as error:
-        if error.errno is None:  # bz2's
-            raise _broken(archive, error) from None
         raise PipelineError(
             f"{folder}: cannot unpack {archive.name} there ({error.strerror}); 150 MB of free "
             "space and the right to write are needed"
         ) from None
 
 
-def _broken(archive: Path, damage: Exception) -> BrokenArchiveError:
-    return BrokenArchiveError(
-        f"{archive.name}: the downloaded file is not a whole zip archive "
-        f"({printable(str(damage) or type(damage).__name__)}); run the same command again"
+class _Pieces(io.BufferedReader):
+    """An archive of which zipfile cannot read a list of millions of members into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read as a file does. Raises PipelineError if more than a MiB is asked for at once."""
+        if size is not None and size > _LARGEST_PIECE:
+            raise _refused(f"its list of members has {size / 1e6:,.0f} MB")
+        return super().read(size)
+
+
+def _refused(reason: str) -> PipelineError:
+    return PipelineError(
+        f"{SPEC.archive}: refused, because {reason}; see {SPEC.url}/data for what the competition "
+        "offers"
     )
 
 
 def _check_size(size: int, largest: int, name: str) -> None:
     """Raise PipelineError if a file has more bytes than the competition's can have."""
     if size > largest:
-        raise PipelineError(
-            f"{SPEC.archive}: refused, because {name} has more than {largest / 1e6:,.0f} MB; see "
-            f"{SPEC.url}/data for what the competition offers"
-        )
+        raise _refused(f"{name} has more than {largest / 1e6:,.0f} MB")
 
 
 def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
@@ -201,10 +237,7 @@ def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
     """
     names, members = (*SPEC.data_files, SPEC.sample_file), file.namelist()
     if len(members) > _MOST_MEMBERS:
-        raise PipelineError(
-            f"{SPEC.archive}: refused, because it has {len(members):,} members; at most "
-            f"{_MOST_MEMBERS} are allowed; see {SPEC.url}/data for what the competition offers"
-        )
+        raise _refused(f"it has {len(members):,} members, and {_MOST_MEMBERS} are allowed")
     for member in members:
         path, windows = PurePosixPath(member), PureWindowsPath(member)
         if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
@@ -241,7 +274,7 @@ def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
         return
     packed = target.with_name(f"{name}.zip")
     _write(file, packed.name, name, packed)
-    with zipfile.ZipFile(packed) as nested:
+    with _Pieces(io.FileIO(packed)) as pieces, zipfile.ZipFile(pieces) as nested:
         if name not in nested.namelist():
             raise zipfile.BadZipFile(f"no {name} in {packed.name}")
         _write(nested, name, name, target)
@@ -250,11 +283,14 @@ def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
 def _write(file: zipfile.ZipFile, member: str, name: str, target: Path) -> None:
     """Write a member to `target`, as far as the file `name` may have so many bytes.
 
-    The archive's own word on the size is not trusted.
+    The archive's own word on the size is not trusted. zipfile cannot unpack other methods piece by
+    piece: a kilobyte of bzip2 becomes gigabytes in memory.
     """
+    if file.getinfo(member).compress_type not in _METHODS:
+        raise _refused(f"{member} is not packed by deflate")
     with file.open(member) as source, target.open("wb") as sink:
         size = 0
-        while block := source.read(1 << 20):
+        while block := source.read(_LARGEST_PIECE):
             size += len(block)
             _check_size(size, _LARGEST[name], member)
             sink.write(block)
