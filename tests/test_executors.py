@@ -230,6 +230,7 @@ def test_a_ray_machine_that_dies_costs_no_finished_epoch(
         assert cluster.stdout.readline() == "killed\n"
     assert f"member {index + 1}/3 failed: the member's Ray task was lost" in printed
     assert f"member {index + 1}/3: trying again" in printed
+    assert "(raylet)" not in printed, "Ray's own log"
     assert [member["status"] for member in running.record()["members"]] == ["done"] * 3
     assert differences(serial, root) == []
 

@@ -139,6 +139,12 @@ def test_an_interrupted_run_continues_from_its_own_copy(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("x = " + "-" * 5000 + "1", "network.file: nested too deeply; mend the file"),
+        ("x = " + "1**" * 5000 + "1", "network.file: nested too deeply; mend the file"),
+        ("x = 0x" + "f" * 5000, "network.file: not valid Python (Exceeds the limit (4300 digits"),
+        ("x = '\0'", "network.file: not valid Python (source code string cannot contain null"),
+        ("x = '\udcff'", "mine.py is not text in UTF-8; mend the file"),
+        ("#" * 1_000_001, "mine.py cannot be read: it is longer than 1,000,000 bytes; mend the"),
         ("def mine(:", "network.file, line 1: not valid Python (invalid syntax); mend the file"),
         ("\nraise ValueError('wrong')", "network.file, line 2: ValueError: wrong; mend the file"),
         (OWN.replace('"mine"', '"yours"'), "recipe key network.name is 'mine'; it must be one of"),
@@ -165,12 +171,19 @@ def test_an_interrupted_run_continues_from_its_own_copy(
 def test_a_wrong_file_is_reported_in_one_line_and_leaves_no_run(
     source: str, message: str, folder: Path, small_digits: Path
 ) -> None:
-    (folder / "mine.py").write_text(source)
+    (folder / "mine.py").write_text(source, errors="surrogateescape")
     with pytest.raises(PipelineError) as error:
         train(context(folder, small_digits))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert not list((folder / "runs").glob("*/run.json"))
+
+
+def test_a_file_that_is_gone_after_the_check_is_named(folder: Path, small_digits: Path) -> None:
+    asked = context(folder, small_digits)
+    (folder / "mine.py").unlink()
+    with pytest.raises(PipelineError, match=r"mine\.py cannot be read: No such file or directory;"):
+        train(asked)
 
 
 def test_networks_of_an_earlier_file_are_forgotten() -> None:

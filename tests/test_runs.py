@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -131,10 +132,13 @@ def test_unfinished_files_of_a_killed_process_are_removed(store: RunStore) -> No
     kept = checkpoints / "epoch-001.keras"
     for path in (*unfinished, checkpoints / ".partial" / "epoch-002.keras", kept):
         path.touch()
+    usual = tempfile.gettempdir()
     with run.held():
-        pass
-    assert not any(path.exists() for path in (*unfinished, checkpoints / ".partial"))
+        of_a_library = Path(tempfile.mkdtemp())
+        assert of_a_library.is_relative_to(run.folder.absolute()), "so that the next one finds it"
+    assert not any(path.exists() for path in (*unfinished, checkpoints / ".partial", of_a_library))
     assert kept.exists()
+    assert tempfile.gettempdir() == usual
 
 
 VERSION_1 = {

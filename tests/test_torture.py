@@ -12,8 +12,16 @@ from tests.torture.__main__ import SUBJECTS, main
 from tests.torture.verdict import DoubleError, LostError, Verdict, examine, result
 
 TESTS = Path(__file__).parent
-SMALL = {"csvs": 60, "zips": 200, "runs": 12, "ledgers": 60, "answers": 60, "kills": 2}
-"""How much of each subject is tried here. Recipes still show faults (FAULTS.md)."""
+SMALL = {
+    "csvs": 60,
+    "zips": 200,
+    "runs": 12,
+    "ledgers": 60,
+    "answers": 60,
+    "recipes": 100,
+    "kills": 2,
+}
+"""How much of each subject is tried here."""
 
 
 @pytest.mark.parametrize("name", SMALL)

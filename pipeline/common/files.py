@@ -4,6 +4,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -93,6 +94,22 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
         hold = lock.acquire()
     with hold:
         yield
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Make `folder` for the block, and have Python's tempfile put everything there by default.
+
+    Keras and TensorFlow use it. What a killed process leaves of theirs, its next one then finds.
+    """
+    folder.mkdir(parents=True)
+    before = tempfile.tempdir
+    tempfile.tempdir = os.path.abspath(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections import deque
@@ -31,7 +32,6 @@ from pipeline.training.events import Event, Failed, Finished, failure
 def train_all(work: Work) -> None:
     """Train up to `at_once` members at a time. A lost process costs its own member only."""
     waiting = deque(work.tasks)
-    work.scratch.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=work.scratch, ignore_cleanup_errors=True) as name:
         scratch = Path(name)
         np.save(scratch / "images.npy", work.labelled.images)
@@ -149,6 +149,7 @@ def _begin(connection: Connection, scratch: Path) -> None:
     """Prepare a worker process. It ends with the process that holds the run, not by Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Worker.connection, _Worker.scratch = connection, scratch
+    tempfile.tempdir = str(scratch)  # Keras's and TensorFlow's files too
     images, labels = (
         np.load(scratch / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -16,14 +15,11 @@ from pipeline.data.split import Split
 from pipeline.executors.plan import Arrangement
 from pipeline.executors.recorder import Recorder
 from pipeline.executors.tasks import Task, Work
-from pipeline.runs import RESUME_FILE, Member, Run
+from pipeline.runs import RESUME_FILE, SCRATCH_FOLDER, Member, Run
 from pipeline.training.events import Failed
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
-
-SCRATCH_FOLDER = ".scratch"
-"""In the run's folder. It is hidden: whoever holds the run next deletes what a kill leaves."""
 
 
 class RetryQueue:
@@ -102,11 +98,8 @@ def train_members(
             return queue.task(failed.index)
 
         tasks, on_event = [queue.task(member.index) for member in pending], recorder.on_event
-        try:
-            if tasks:
-                train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        if tasks:
+            train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
     for line in failure_report(run):
         report(line)
 

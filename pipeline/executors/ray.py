@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeline.common import provenance
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.data.digits import Digits
 from pipeline.executors.tasks import Task, Work
 from pipeline.training.events import Event, Failed, Finished, failure
@@ -71,6 +72,8 @@ def _cluster() -> Iterator[ModuleType]:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
+    # When a machine dies, Ray prints some 30 lines of its own log. No setting turns that off.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         with _package_copy() as folder:
@@ -167,7 +170,8 @@ def _next_event(ray: ModuleType, events: Any, task: Task) -> Event:
 
 
 def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return printable(lines[-1].strip(), 200)
 
 
 def _run(task: Task, labelled: Digits, versions: dict[str, str]) -> Iterator[Event]:

@@ -1,13 +1,14 @@
 """The settings of a recipe by dotted key, as "training.epochs", and the errors for other keys."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.recipe.schema import Recipe, Section
+from pipeline.recipe.spelling import closest
 
 Settings = dict[str, Any]
 """Values by dotted key. None, which TOML does not have, unsets a key."""
@@ -36,7 +37,7 @@ def flatten(entries: Iterable[tuple[str, Any]], origin: str) -> Settings:
         is_table = key in TABLES and isinstance(value, dict)
         given = {f"{key}.{name}": value[name] for name in value} if is_table else {key: value}
         for twice in settings.keys() & given:
-            raise PipelineError(f"{origin} gives {twice} twice; leave one of them out")
+            raise PipelineError(f"{origin} gives {printable(twice)} twice; leave one of them out")
         settings |= given
     return settings
 
@@ -51,6 +52,32 @@ def nest(settings: Settings) -> dict[str, Any]:
     return tables
 
 
+def shown(value: object) -> str:
+    """Return a value that a person gave, as Python writes it, fit for a message."""
+    try:
+        return printable(repr(value))
+    except RecursionError:
+        return "nested too deeply to be shown"
+    except ValueError:  # Python does not turn long numbers into decimal digits
+        return "a number of thousands of digits"
+
+
+def allowed_numbers(field: FieldInfo) -> str | None:
+    """Return the range of a setting in words, None if it is not a number."""
+    kinds = {int: "a whole number", float: "a number"}
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if kind in kinds:
+            bounds = [
+                f"{word} {getattr(limit, name):,}"
+                for name, word in words.items()
+                for limit in field.metadata
+                if hasattr(limit, name)
+            ]
+            return f"{kinds[kind]}, {' and '.join(bounds)}"
+    return None
+
+
 def refuse_unknown(settings: Settings, origin: str) -> None:
     """Raise PipelineError for the first key that is no setting. `origin` names the recipe."""
     for key, value in settings.items():
@@ -61,19 +88,19 @@ def refuse_unknown(settings: Settings, origin: str) -> None:
 def _explain_unknown(key: str, value: object) -> str:
     if key in TABLES:
         settings = ", ".join(TABLES[key])
-        return f"{key} is {value!r}; it must be a table of settings: {settings}; use a dotted key"
+        return f"{key} is {shown(value)}; it must be a table of settings: {settings}"
     table, *names = key.split(".")
     if table in TABLES:
         unknown, siblings = f"{table}.{names[0]}", list(TABLES[table])
     else:
         unknown, siblings = table, ["seed", *TABLES]
     if unknown in SETTINGS:
-        return f"unknown key {key}; {unknown} is a value and has no keys; set {unknown}"
+        return f"unknown key {printable(key)}; {unknown} is a value and has no keys; set {unknown}"
     suggestion = _closest(unknown)
     hint = f" (did you mean {suggestion}?)" if suggestion else ""
     if unknown == "name":
         hint = "; a recipe is named after its file"
-    return f"unknown key {unknown}{hint}; allowed here: {', '.join(siblings)}"
+    return f"unknown key {printable(unknown)}{hint}; allowed here: {', '.join(siblings)}"
 
 
 def _closest(key: str) -> str | None:
@@ -82,7 +109,9 @@ def _closest(key: str) -> str | None:
     Only the names after the last dot are compared. A setting in the same table comes first.
     """
     table, _, name = key.rpartition(".")
-    candidates = sorted([*SETTINGS, *TABLES], key=lambda known: known.startswith(f"{table}."))
-    by_name = {known.rpartition(".")[2]: known for known in candidates}  # the last one stays
-    matches = get_close_matches(name, by_name, n=1, cutoff=0.7)
-    return by_name[matches[0]] if matches else None
+    sibling = closest(name, TABLES.get(table, ()))
+    if sibling:
+        return f"{table}.{sibling}"
+    by_name = {known.rpartition(".")[2]: known for known in reversed([*TABLES, *SETTINGS])}
+    near = closest(name, by_name)
+    return by_name[near] if near else None

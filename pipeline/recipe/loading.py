@@ -7,18 +7,34 @@ names the file, the key, the value and what is allowed.
 import os
 import re
 import shlex
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.recipe.keys import SETTINGS, Settings, flatten, nest, refuse_unknown
+from pipeline.common.text import printable
+from pipeline.recipe.keys import (
+    SETTINGS,
+    TABLES,
+    Settings,
+    allowed_numbers,
+    flatten,
+    nest,
+    refuse_unknown,
+    shown,
+)
 from pipeline.recipe.schema import Recipe
+from pipeline.recipe.spelling import closest
 from pipeline.recipe.unused import merge, refuse_unused
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
+
+LARGEST_RECIPE = 50_000  # bytes; tomllib takes seconds for the worst file of this size
+LONGEST_SET = 10_000  # characters
 
 
 def names() -> list[str]:
@@ -43,7 +59,7 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
     for any other key without effect, for an unknown recipe or key, and for a value not allowed.
     """
     path = _find(name_or_path)
-    origin = f"{path.name} with SET={settings!r}" if settings else path.name
+    origin = f"{path.name} with SET={shown(settings)}" if settings else path.name
     file_settings = _with_absolute_file(_read(path), path.parent)
     changes = _with_absolute_file(_parse_changes(settings), Path())
     refuse_unknown(file_settings | changes, origin)
@@ -51,8 +67,8 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
     if seed is not None:
         if changes.get("seed") not in (None, seed):
             raise PipelineError(
-                f"SET gives seed={changes['seed']}, but SEED is {seed} and replaces it; leave one "
-                "of them out"
+                f"SET gives seed={shown(changes['seed'])}, but SEED is {seed} and replaces it; "
+                "leave one of them out"
             )
         merged["seed"] = seed
     try:
@@ -61,9 +77,9 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
         raise PipelineError(f"recipe {origin}: {_explain(error)}") from None
     refuse_unused(merged, changes, origin)
     file = recipe.network.file
-    if file is not None and not (file.endswith(".py") and Path(file).is_file()):
+    if file is not None and not (file.endswith(".py") and os.path.isfile(file)):
         raise PipelineError(
-            f"recipe {origin}: network.file is {file!r}; it must be a Python file (.py) that "
+            f"recipe {origin}: network.file is {shown(file)}; it must be a Python file (.py) that "
             "exists; mend the path, or leave it out for a network of the package"
         )
     return recipe
@@ -72,43 +88,88 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
 def _find(name_or_path: str) -> Path:
     """Return the file of a recipe. One of the package in a folder has its bare name too."""
     packaged = {Path(name).name: name for name in names()} | {name: name for name in names()}
-    path = (
-        RECIPES_FOLDER / f"{packaged[name_or_path]}.toml"
-        if name_or_path in packaged
-        else Path(os.path.expanduser(name_or_path))
-    )
-    if path.suffix != ".toml" or not path.is_file():
+    if name_or_path in packaged:
+        return RECIPES_FOLDER / f"{packaged[name_or_path]}.toml"
+    path = Path(os.path.expanduser(name_or_path))
+    problem = _problem(path)
+    if problem == MISSING and (near := closest(name_or_path.removesuffix(".toml"), packaged)):
+        problem += f" (did you mean {near}?)"
+    if problem:
         raise PipelineError(
-            f"RECIPE is {name_or_path!r}, which is neither a recipe nor a file; use one of "
+            f"RECIPE is {shown(name_or_path)}, which is {problem}; use one of "
             f"{', '.join(names())}, or the path of a .toml file"
         )
     if not re.fullmatch(r"[A-Za-z0-9._-]+", path.stem):
         raise PipelineError(
-            f"RECIPE is {name_or_path!r}, after which runs are named; its file name may hold only "
-            "letters, digits, dots, dashes and underscores; rename the file"
+            f"RECIPE is {shown(name_or_path)}, after which runs are named; its file name may hold "
+            "only letters, digits, dots, dashes and underscores; rename the file"
         )
     return path
 
 
-def _read(path: Path) -> Settings:
+MISSING = "neither a recipe nor a file"
+
+
+def _problem(path: Path) -> str:
+    """Return what a path is that cannot be a recipe's, in words. Empty for a .toml file."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PipelineError(f"recipe {path}: not valid TOML: {error}; mend the file") from None
-    return flatten(tables.items(), f"recipe {path}")
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return MISSING
+    except (OSError, ValueError) as error:  # such as a forbidden folder, or a NUL
+        detail = error.strerror if isinstance(error, OSError) else None
+        return f"no path that can be read ({printable(detail or error)})"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if not stat.S_ISREG(mode):
+        return "a pipe or a device"
+    return "" if path.suffix == ".toml" else "a file whose name does not end in .toml"
+
+
+def _read(path: Path) -> Settings:
+    name = f"recipe {printable(path, 300)}"
+    try:
+        tables = tomllib.loads(files.read_bytes(path, LARGEST_RECIPE).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise PipelineError(f"{name}: {_unreadable(error)}; mend the file") from None
+    return flatten(tables.items(), name)
+
+
+def _unreadable(error: Exception) -> str:
+    match error:
+        case RecursionError():
+            return "tables or arrays are nested too deeply"
+        case OSError():
+            return f"cannot be read: {error.strerror or error}"
+        case tomllib.TOMLDecodeError() | UnicodeDecodeError():
+            return f"not valid TOML: {printable(error)}"
+    return "an integer has thousands of digits"
 
 
 def _parse_changes(settings: str) -> Settings:
+    if len(settings) > LONGEST_SET:
+        raise PipelineError(
+            f"SET is {shown(settings)}; at most {LONGEST_SET:,} characters are allowed; write a "
+            "recipe file"
+        )
     try:
         words = shlex.split(settings)
     except ValueError as error:
-        raise PipelineError(f'SET is {settings!r}: {error}; write SET="key=value ..."') from None
+        raise PipelineError(
+            f'SET is {shown(settings)}: {error}; write SET="key=value ..."'
+        ) from None
     entries = []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise PipelineError(
-                f'SET holds {word!r}; each word must be key=value, as in SET="training.epochs=3"'
+                f"SET holds {shown(word)}; each word must be key=value, as in "
+                'SET="training.epochs=3"'
+            )
+        if key in TABLES:
+            raise PipelineError(
+                f"SET gives the whole table {key}; use dotted keys, as in "
+                f'SET="{key}.{next(iter(TABLES[key]))}=..."'
             )
         entries.append((key, _parse_value(key, value)))
     return flatten(entries, "SET")
@@ -119,9 +180,10 @@ def _parse_value(key: str, text: str) -> Any:
     if text == "none" and key in SETTINGS and "none" not in get_args(SETTINGS[key].annotation):
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # no TOML, or more than Python reads
         return text
+    return parsed["value"] if len(parsed) == 1 else text  # a second line may hold another key
 
 
 def _with_absolute_file(settings: Settings, folder: Path) -> Settings:
@@ -138,11 +200,14 @@ def _explain(error: ValidationError) -> str:
     problem = first["msg"].removeprefix("Value error, ")
     if first["loc"]:
         key = ".".join(map(str, first["loc"]))
-        allowed = problem.removeprefix("Input should be ")
-        together = first["type"] == "value_error" and isinstance(first["input"], dict)
+        of_its_own = first["type"] == "value_error"  # a check of the schema
+        together = of_its_own and isinstance(first["input"], dict)
+        field = SETTINGS.get(key) if not of_its_own else None
+        numbers = allowed_numbers(field) if field else None
+        allowed = numbers or problem.removeprefix("Input should be ")
         problem = (
             f"{key}: {problem}"  # settings of one table that do not fit together
             if together
-            else f"{key} is {first['input']!r}; it must be {allowed}"
+            else f"{key} is {shown(first['input'])}; it must be {allowed}"
         )
     return f"{problem}; change it in the file or with SET"

@@ -3,9 +3,15 @@
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Count = Annotated[int, Field(ge=1)]
+MOST_MEMBERS = 1_000
+MOST_EPOCHS = 100_000
+HIGHEST_RATE = 1e30  # float32 holds it; a loss that diverges is noticed in training
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Epochs = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
+Rate = Annotated[float, Field(ge=0, le=HIGHEST_RATE)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -23,7 +29,7 @@ class SplitSettings(Section):
     """
 
     validation_fraction: float = Field(0.15, gt=0, lt=1, description="share of rows held out")
-    seed: int = Field(0, ge=0, lt=2**32, description="of the split; SEED does not change it")
+    seed: Seed = Field(0, description="of the split; SEED does not change it")
 
 
 class NetworkSettings(Section):
@@ -33,8 +39,10 @@ class NetworkSettings(Section):
     file: str | None = Field(
         None, description="a Python file that registers it; left out: a network of the package"
     )
-    dropout: Share | None = Field(None, description="rate after dense layers")
-    convolution_dropout: Share | None = Field(None, description="rate after convolutions")
+    dropout: float | None = Field(None, ge=0, lt=1, description="rate after dense layers")
+    convolution_dropout: float | None = Field(
+        None, ge=0, lt=1, description="rate after convolutions"
+    )
     pixel_maximum: float = Field(
         1.0, gt=0, le=255, description="inputs range from 0 to this number"
     )
@@ -73,11 +81,15 @@ class TrainingSettings(Section):
     determinism and one thread per member (or members.cpus threads).
     """
 
-    epochs: Count = Field(50, description="upper limit; early stopping may end training sooner")
-    batch_size: Count = Field(64, description="rows per step")
+    epochs: int = Field(
+        50, ge=1, le=MOST_EPOCHS, description="upper limit; early stopping may end training sooner"
+    )
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="rows per step")
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="of keras.optimizers")
-    learning_rate: float = Field(1e-3, gt=0, description="initial; with cosine, the highest rate")
-    weight_decay: float = Field(0.0, ge=0, description="adamw only: share per step, times the rate")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=HIGHEST_RATE, description="initial; with cosine, the highest rate"
+    )
+    weight_decay: Rate = Field(0.0, description="adamw only: share per step, times the rate")
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
         "categorical_crossentropy", description="between probabilities and the one-hot label"
     )
@@ -105,17 +117,19 @@ class ReduceOnPlateauSettings(Section):
     """keras.callbacks.ReduceLROnPlateau on validation accuracy."""
 
     enabled: bool = Field(True, description="false: the callback is not used")
-    patience: NonNegativeInt = Field(3, description="epochs without better accuracy, then it acts")
+    patience: Epochs = Field(3, description="epochs without better accuracy, then it acts")
     factor: float = Field(0.5, gt=0, lt=1, description="the rate is multiplied by this number")
-    min_learning_rate: float = Field(1e-5, ge=0, description="the rate never falls below this")
+    min_learning_rate: Rate = Field(1e-5, description="the rate never falls below this")
 
 
 class EarlyStoppingSettings(Section):
     """keras.callbacks.EarlyStopping on validation loss. [checkpoints] chooses the kept epochs."""
 
     enabled: bool = Field(True, description="false: all epochs are trained")
-    patience: NonNegativeInt = Field(10, description="epochs without a lower loss, then it ends")
-    min_delta: float = Field(1e-10, ge=0, description="smallest fall of the loss that counts")
+    patience: Epochs = Field(10, description="epochs without a lower loss, then it ends")
+    min_delta: float = Field(
+        1e-10, ge=0, le=1_000, description="smallest fall of the loss that counts"
+    )
 
 
 class CheckpointSettings(Section):
@@ -124,8 +138,8 @@ class CheckpointSettings(Section):
     The ensemble averages them. An epoch that is both among the best and among the last counts once.
     """
 
-    keep_best: NonNegativeInt = Field(5, description="epochs of highest validation accuracy")
-    keep_last: NonNegativeInt = Field(0, description="number of last epochs")
+    keep_best: Epochs = Field(5, description="epochs of highest validation accuracy")
+    keep_last: Epochs = Field(0, description="number of last epochs")
 
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
@@ -153,24 +167,35 @@ class MemberSettings(Section):
     run fails if fewer than `required` members succeed.
     """
 
-    folds: NonNegativeInt = Field(0, description="0: one hold-out; 2 or more: stratified folds")
-    seeds: Count = Field(1, description="networks per fold, or per hold-out")
-    cpus: Count | None = Field(None, description="CPU cores per member; left out: all, shared")
+    folds: int = Field(
+        0, ge=0, le=MOST_MEMBERS, description="0: one hold-out; 2 or more: stratified folds"
+    )
+    seeds: int = Field(1, ge=1, le=MOST_MEMBERS, description="networks per fold, or per hold-out")
+    cpus: int | None = Field(
+        None, ge=1, le=10_000, description="CPU cores per member; left out: all, shared"
+    )
     gpus: float | None = Field(
         None, ge=0, le=1, description="GPUs per member, 0: the CPU; left out: 1 if there is a GPU"
     )
-    retries: NonNegativeInt = Field(1, description="how often a failed member is tried again")
-    required: Count | None = Field(None, description="required members; left out: four in five")
+    retries: int = Field(1, ge=0, le=100, description="how often a failed member is tried again")
+    required: int | None = Field(
+        None, ge=1, le=MOST_MEMBERS, description="required members; left out: four in five"
+    )
 
     @field_validator("folds")
     @classmethod
     def _more_than_one(cls, folds: int) -> int:
         if folds == 1:
-            raise ValueError("0 (a hold-out), or 2 or more")
+            raise ValueError(f"0 (a hold-out), or a whole number from 2 to {MOST_MEMBERS:,}")
         return folds
 
     @model_validator(mode="after")
-    def _requires_no_more_than_count(self) -> Self:
+    def _count_is_within_limits(self) -> Self:
+        if self.count > MOST_MEMBERS:
+            raise ValueError(
+                f"folds={self.folds} times seeds={self.seeds} are {self.count:,} members; at most "
+                f"{MOST_MEMBERS:,} are allowed"
+            )
         if self.required and self.required > self.count:
             raise ValueError(f"required must be at most {self.count}, the number of members")
         return self
@@ -190,7 +215,7 @@ class Recipe(Section):
     """All settings of a run: those of the file, changed by `SET`, then by `SEED`."""
 
     name: str = Field(description="the name of the file without .toml")
-    seed: NonNegativeInt = Field(0, description="of first weights, order of rows, warps, dropout")
+    seed: Seed = Field(0, description="of first weights, order of rows, warps, dropout")
     split: SplitSettings = SplitSettings()
     members: MemberSettings = MemberSettings()
     network: NetworkSettings = NetworkSettings()

@@ -13,12 +13,15 @@ _SCHEMA = Path(__file__).with_name("schema.py")
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
-    """Return the known name most like `word`, in any case; None if none is like it.
+    """Return the known name most like `word`, in any case, else the first of which it is a part.
 
-    `cutoff` is the least likeness, 0 to 1, as in `difflib.get_close_matches`.
+    Parts are separated by underscores. Returns None if no name is like it. `cutoff` is the least
+    likeness, 0 to 1, as in `difflib.get_close_matches`.
     """
     names = {name.lower(): name for name in known}
-    matches = get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
+    word = word.lower()
+    matches = get_close_matches(word, names, n=1, cutoff=cutoff)
+    matches += [name for name in names if word in name.split("_")]
     return names[matches[0]] if matches else None
 
 

@@ -12,7 +12,13 @@ from pipeline.runs.records import (
     Scores,
     TrainingRecord,
 )
-from pipeline.runs.run import CHECKPOINTS_FOLDER, HISTORY_FILE, RESUME_FILE, Run
+from pipeline.runs.run import (
+    CHECKPOINTS_FOLDER,
+    HISTORY_FILE,
+    RESUME_FILE,
+    SCRATCH_FOLDER,
+    Run,
+)
 from pipeline.runs.store import RunStore, now
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "HISTORY_FILE",
     "RESUME_FILE",
     "SCHEMA_VERSION",
+    "SCRATCH_FOLDER",
     "Arrays",
     "AverageRecord",
     "Checkpoint",

@@ -28,6 +28,8 @@ CHECKPOINTS_FOLDER = "checkpoints"
 HISTORY_FILE = "history.csv"
 RESUME_FILE = "resume.npz"
 """In the folder of a member that is not done: everything that its next epoch depends on."""
+SCRATCH_FOLDER = ".scratch"
+"""In the folder of a run while a process holds it: temporary files."""
 NETWORK_FILE = "network.py"
 """In the folder of a run whose recipe names a network file of one's own: a copy of that file."""
 
@@ -165,7 +167,8 @@ class Run:
         with claim.claimed(self.folder):
             self.record = read_record(self.folder / RECORD_FILE)
             self._remove_leftovers()
-            yield
+            with files.temporary_files_in(self.folder / SCRATCH_FOLDER):
+                yield
 
     def _remove_leftovers(self) -> None:
         """Delete what a process that was killed in the middle of a write has left behind."""

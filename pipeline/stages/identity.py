@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.provenance import hash_of
+from pipeline.common.text import printable
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -45,23 +46,27 @@ def code_fingerprint(network: str, source: str | None = None, package: Path = PA
     """
     tree = SourceTree(package)
     if source is None:
-        own, imported = tree.network_code(network)
+        module, imported = tree.network_code(network)
+        own = _dump(module)
     else:
-        own, imported = _parse_own(source), []
+        own, imported = _own_code(source), []
     modules = tree.counted_modules([*ENTRY_POINTS, *imported])
     code = {module: _dump(tree.parse(module)) for module in modules}
-    return hash_of({**code, "network": _dump(own)})
+    return hash_of({**code, "network": own})
 
 
-def _parse_own(source: str) -> ast.Module:
+def _own_code(source: str) -> str:
+    """Return the code of a network file as `_dump` does."""
     try:
-        return ast.parse(source)
+        return _dump(ast.parse(source))
     except SyntaxError as error:
-        raise PipelineError(
-            f"network.file, line {error.lineno}: not valid Python ({error.msg}); mend the file"
-        ) from None
-    except ValueError as error:  # such as a NUL in it
-        raise PipelineError(f"network.file: not valid Python ({error}); mend the file") from None
+        where = f", line {error.lineno}" if error.lineno else ""
+        problem = f"not valid Python ({error.msg})"
+    except (RecursionError, MemoryError):  # what Python's parser raises, not a lack of memory
+        where, problem = "", "nested too deeply"
+    except ValueError as error:  # such as an integer of thousands of digits
+        where, problem = "", f"not valid Python ({error})"
+    raise PipelineError(f"network.file{where}: {printable(problem)}; mend the file")
 
 
 class SourceTree:

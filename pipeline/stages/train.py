@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.common import files, provenance
 from pipeline.common.errors import PipelineError
 from pipeline.common.startup import gpu_expected, quiet_start
+from pipeline.common.text import printable
 from pipeline.data.split import fingerprint
 from pipeline.executors.plan import Arrangement, arrange, planned_members
 from pipeline.executors.queue import RetryQueue, failure_report, find_executor, train_members
@@ -26,6 +27,8 @@ UNUSED_GPU = (
     ".venv/bin/python -c \"import tensorflow as tf; tf.config.list_physical_devices('GPU')\" shows "
     'why (SET="members.gpus=0" chooses the CPU)'
 )
+
+LARGEST_NETWORK_FILE = 1_000_000  # bytes
 
 UNUSED_CLUSTER = "RAY_ADDRESS has no effect here; EXECUTOR=ray trains on that cluster"
 
@@ -116,11 +119,16 @@ def _report_done(context: Context, run: Run) -> Run:
 
 def _network_source(recipe: Recipe) -> str | None:
     """Return the text of a network file of one's own, None where the package has the network."""
-    path = recipe.network.file
+    if recipe.network.file is None:
+        return None
+    name = f"network.file: {printable(recipe.network.file, 300)}"
     try:
-        return Path(path).read_text(encoding="utf-8") if path else None
+        return files.read_bytes(Path(recipe.network.file), LARGEST_NETWORK_FILE).decode()
     except UnicodeDecodeError:
-        raise PipelineError(f"network.file: {path} is not text in UTF-8; mend the file") from None
+        raise PipelineError(f"{name} is not text in UTF-8; mend the file") from None
+    except OSError as error:
+        problem = error.strerror or error
+        raise PipelineError(f"{name} cannot be read: {problem}; mend the file") from None
 
 
 def _describe(context: Context, source: str | None) -> TrainingRecord:

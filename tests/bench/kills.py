@@ -2,8 +2,8 @@
 
 `python -m tests.bench.kills --kills 20` trains one run undisturbed. It then trains the same run in
 other folders, kills it with SIGKILL (kill -9) and continues it until there are 20 kills, and
-compares all numbers. The data are 600 digits of MNIST. With `--executor processes` every second
-kill hits a worker in place of the process that holds the run.
+compares all numbers. The data are 600 digits of MNIST. With `--executor processes` or `ray` every
+second kill hits a worker in place of the process that holds the run.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.executors.queue import SCRATCH_FOLDER
+from pipeline.runs import SCRATCH_FOLDER
 from tests.bench.commands import write_digits
 from tests.commands import Command, command
 
@@ -35,6 +35,8 @@ SETTINGS = (
 
 BEGUN = "continuing after|training on|predicting"
 """Matches what is printed when a member, or the prediction, begins."""
+
+WORKER_LOST = "failed: the member's (process ended|Ray task was lost)"
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Subject:
         self._check_record()
         if not worker:
             return "" if self.ended else f"the run's process, {self._moment(rest)}"
-        failures = [line for line in rest if "failed: the member's process ended" in line]
+        failures = [line for line in rest if re.search(WORKER_LOST, line)]
         return f"the worker of {failures[0].split(' failed')[0]}" if failures else ""
 
     def _worker(self, generator: random.Random, driver: int) -> int | None:
@@ -156,7 +158,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--executor", choices=["serial", "processes"], default="serial")
+    parser.add_argument("--executor", choices=["serial", "processes", "ray"], default="serial")
     arguments = parser.parse_args()
     generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
@@ -171,7 +173,7 @@ def main() -> None:
             root = Path(name) / f"killed-{runs}"
             killed = Subject(root, data, arguments.epochs, arguments.executor)
             while kills < arguments.kills and not killed.ended:
-                worker = arguments.executor == "processes" and kills % 2 == 1
+                worker = arguments.executor != "serial" and kills % 2 == 1
                 if victim := killed.kill(generator, longest, worker):
                     kills += 1
                     print(f"kill {kills}: {victim}", flush=True)

@@ -24,9 +24,8 @@ from tests.torture.verdict import DoubleError, LostError, Verdict, check_secrets
 KILLS_PER_TRIAL = 3
 AT_ONCE = 2
 """Trials side by side: much of an upload is waiting."""
-KEPT = re.compile(r"\.(.*\.)?lock|\.checked\.json|\.handed-to-kaggle|__autograph_generated_file.*")
-"""What may stay: locks, the stamp of checked files, the journal of submissions, and sources of some
-kB that a killed TensorFlow leaves in the folder for temporary files."""
+KEPT = re.compile(r"\.(.*\.)?lock|\.checked\.json|\.handed-to-kaggle")
+"""What may stay: locks, the stamp of checked files, the journal of submissions."""
 BUSY = "being worked on|still being trained"
 _KERAS = threading.Lock()
 """Keras compares one folder at a time."""
