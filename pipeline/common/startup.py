@@ -23,14 +23,22 @@ def open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
 
 
+LEAST_MEMORY = 384  # MiB of address space, which the import of SciPy takes
+
+
 def spare_threads() -> None:
     """Have OpenBLAS use one thread where memory is limited, as by `ulimit -v`.
 
     Without memory for its other threads, the import of NumPy or SciPy loops for ever, or sends the
-    process SIGINT.
+    process SIGINT. Without memory for the first, it loops too, or ends the process: raises
+    MemoryError for a limit below `LEAST_MEMORY`.
     """
-    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return
+    if limit < LEAST_MEMORY * 2**20:
+        raise MemoryError(f"the limit is {limit // 2**20} MiB; {LEAST_MEMORY} are needed")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @contextmanager
