@@ -271,11 +271,12 @@ def _warn(unreadable: Mapping[str, str]) -> None:
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    """Print a line on stdout. What it quotes from files may hold control characters."""
+    print(printable(line, LONGEST_MESSAGE), flush=True)
 
 
 def _print_aside(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line, LONGEST_MESSAGE), file=sys.stderr, flush=True)
 
 
 def _print_json(value: Any) -> None:

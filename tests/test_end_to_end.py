@@ -9,6 +9,7 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -234,6 +235,21 @@ def test_what_kaggle_marked_as_an_error_is_sent_again_by_force_only(
     assert len(server.submissions) == before + 2
 
 
+def test_a_forced_upload_that_was_interrupted_is_not_sent_again_by_force(
+    kaggle: tuple[StandIn, Workspace],
+) -> None:
+    server, workspace = kaggle
+    before = len(server.submissions)
+    ledger = workspace.folder / "submissions" / "ledger.csv"
+    rows = pd.read_csv(ledger, dtype=str)
+    rows.loc[rows.index[-1], ["status", "reference", "public_score"]] = ["sent", "", ""]
+    rows.to_csv(ledger, index=False)  # as a kill leaves it that comes before the answer
+    command = ("submit", "--run", workspace.only_run("quick-s0-*").name, "--source", "kaggle")
+    done = workspace.run(*command, "--force")
+    assert "not sent again" in done.stdout
+    assert len(server.submissions) == before
+
+
 def test_compare_agrees_with_the_stored_probabilities(
     workspace: Workspace, kaggle: tuple[StandIn, Workspace], without_tensorflow: str
 ) -> None:
@@ -271,6 +287,23 @@ def test_several_runs_are_averaged(workspace: Workspace, kaggle: tuple[StandIn, 
     assert damaged.returncode == 0, damaged.stderr
     assert f"{average.name}/test.npz differs from what run.json records" in damaged.stdout
     np.testing.assert_allclose(np.load(average / "test.npz")["probabilities"], expected, atol=1e-6)
+
+
+def test_two_commands_at_once_submit_once(
+    kaggle: tuple[StandIn, Workspace], without_tensorflow: str
+) -> None:
+    server, workspace = kaggle
+    before = server.count("CreateSubmission")
+    name = workspace.only_run("ensemble-*").name
+    command = ("submit", "--run", name, "--source", "kaggle")
+    with ThreadPoolExecutor(2) as pool:
+        both = [
+            pool.submit(workspace.run, *command, PYTHONPATH=without_tensorflow) for _ in range(2)
+        ]
+    printed = [one.result().stdout for one in both]
+    assert [one.result().returncode for one in both] == [0, 0], printed
+    assert sum("nothing was uploaded" in text for text in printed) == 1
+    assert server.count("CreateSubmission") == before + 1
 
 
 class Page(HTMLParser):

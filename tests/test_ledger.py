@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,12 @@ def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> N
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(timeout=0.5)
     assert other.communicate(timeout=10)[0] == "in\n"
+
+
+def test_attempts_that_begin_at_once_have_a_row_each(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        begun = pool.map(lambda _: ledger.begin("run-1", "ab" * 32, "kaggle", ""), range(20))
+    assert len({upload.token for upload in begun}) == len(ledger.uploads()) == 20
 
 
 ROW = "run-1,aa,kaggle,t-1:,t-1: m,2026-01-01"

@@ -36,6 +36,7 @@ class Terminated(KeyboardInterrupt):
 FIXES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room on the disk"),
     errno.EFBIG: "allow larger files (ulimit -f)",
+    **dict.fromkeys((errno.ENOSYS, errno.ENOLCK), "use a disk that has file locks"),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS), "give yourself the right to read and write there"
     ),

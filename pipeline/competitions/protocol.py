@@ -70,5 +70,11 @@ class Competition(Protocol):
         PipelineError.
         """
 
+    def is_lost(self, token: str) -> bool:
+        """Return whether the submission of an earlier call went out and is not in the list.
+
+        Waits for a list that lags. Raises PipelineError.
+        """
+
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""

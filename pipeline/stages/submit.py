@@ -103,11 +103,15 @@ def _submit_once(context: Context, competition: Competition, run: Run, csv: Path
 
 
 def _begin_upload(context: Context, competition: Competition, run: Run, csv: Path) -> Upload:
-    """Return the earlier upload of this CSV, complete or interrupted; else a new one."""
+    """Return the earlier upload of this CSV, complete or interrupted; else a new one.
+
+    With FORCE, an earlier one is returned only if it was interrupted, and is not lost.
+    """
     checksum = sha256(csv)
-    if not context.request.force:
-        upload = context.ledger.of_csv(competition.key, checksum)
-        if upload is not None:
+    upload = context.ledger.of_csv(competition.key, checksum)
+    if upload is not None:
+        interrupted = upload.status == "sent"
+        if not context.request.force or (interrupted and not competition.is_lost(upload.token)):
             return upload
     scores = run.record.scores
     assert scores is not None, "write_submission scores the run"

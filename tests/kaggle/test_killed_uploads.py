@@ -47,7 +47,7 @@ def processes(csv: Path) -> list[psutil.Process]:
 def test_a_killed_upload_is_submitted_once(
     bench: Bench, request_name: str, victim: str, number: signal.Signals
 ) -> None:
-    bench.server.faults.slow_uploads = 2.5 if request_name == "blob" else 0.0
+    bench.server.faults.slow_uploads = 6.0 if request_name == "blob" else 0.0
     bench.server.faults.lists_before_shown = 3
     with start(bench) as first:
         wait_until(lambda: bench.server.count(request_name), f"no {request_name}")
@@ -57,3 +57,12 @@ def test_a_killed_upload_is_submitted_once(
         assert second.wait(timeout=60) == 0, (bench.home / "printed").read_text()
     assert bench.server.count("CreateSubmission") == len(bench.server.submissions) == 1
     wait_until(lambda: not processes(bench.csv), "a process lives on")
+
+
+def test_the_kaggle_command_ends_with_its_parent(bench: Bench) -> None:
+    bench.server.faults.slow_uploads = 20.0
+    with start(bench) as first:
+        wait_until(lambda: bench.server.count("blob"), "no blob")
+        (process,) = psutil.Process(first.pid).children()
+        process.kill()
+    wait_until(lambda: not processes(bench.csv), "the upload goes on", seconds=10)

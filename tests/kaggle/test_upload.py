@@ -1,5 +1,6 @@
 """Submitting once, finding the submission in the list, and waiting for its score."""
 
+import resource
 from typing import Any
 
 import pytest
@@ -69,6 +70,36 @@ def test_what_was_handed_over_is_found_later(bench: Bench) -> None:
     assert bench.submit(settle_limit=20.0).status == "complete"
     assert "run.csv was handed to Kaggle before: looking for it, not sending it" in bench.lines
     assert bench.server.count("CreateSubmission") == 1
+
+
+def test_an_upload_is_lost_if_it_went_out_and_is_never_listed(bench: Bench) -> None:
+    bench.server.faults.lists_before_shown = 3
+    bench.failure(bench.submit)
+    assert not bench.competition().is_lost("t-2"), "it never went out"
+    assert bench.competition().is_lost("t-1")
+    assert not bench.competition(settle_limit=20.0).is_lost("t-1")
+
+
+def test_a_journal_line_that_was_cut_off_spoils_no_other(bench: Bench) -> None:
+    journal = bench.competition().journal
+    journal.path.write_bytes(b"t-0\nt-0")
+    bench.server.faults.lists_before_shown = 2
+    bench.failure(bench.submit)
+    assert "t-1" in journal
+    assert bench.submit(settle_limit=20.0).status == "complete"
+    assert bench.server.count("CreateSubmission") == 1
+
+
+def test_nothing_is_sent_that_the_journal_does_not_take(bench: Bench) -> None:
+    journal = bench.competition().journal.path
+    journal.write_bytes(b"." * 100)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (103, limits[1]))
+    try:
+        bench.failure(bench.submit)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert bench.server.count("CreateSubmission") == 0
 
 
 def test_list_that_fails_after_the_upload(bench: Bench) -> None:

@@ -13,6 +13,7 @@ the disk before the one request that creates the submission goes out. So a token
 journal was not submitted, whenever this process was killed. Until it ends, it holds a lock.
 """
 
+import errno
 import os
 import re
 import runpy
@@ -34,13 +35,21 @@ def lock_path(journal: str) -> str:
 
 
 def append(journal: str, token: str) -> None:
-    """Add a line with the token to the journal. Returns when it is on the disk."""
+    """Add a line with the token to the journal. Returns when it is on the disk, or raises OSError.
+
+    An empty line comes first: the last line may lack its end, if a kill cut it off.
+    """
+    line = f"\n{token}\n".encode()
     handle = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    folder = os.open(os.path.dirname(journal) or ".", os.O_RDONLY)
     try:
-        os.write(handle, f"{token}\n".encode())
+        if os.write(handle, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), journal)
         os.fsync(handle)
+        os.fsync(folder)  # in which the file may be new
     finally:
         os.close(handle)
+        os.close(folder)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pipeline.competitions.kaggle import child
 
 @dataclass(frozen=True)
 class Journal:
-    """A file with one line per submission that Kaggle has or may have: its token.
+    """A file with the token of each submission that Kaggle has or may have, one per line.
 
     The process of the kaggle command writes a token before it sends the request that creates the
     submission (`child.py`). A token that is not in the file was not submitted.

@@ -90,6 +90,17 @@ class KaggleCompetition:
             self.report(f"Kaggle lists the submission as {entry.reference}")
         return self._await_score(entry, token)
 
+    def is_lost(self, token: str) -> bool:
+        """Return whether `token` was handed to Kaggle, and yet its list does not come to show it.
+
+        Raises PipelineError where the list cannot be read.
+        """
+        self.journal.wait_for_sender(self.report)
+        if token not in self.journal:
+            return False
+        self.report("looking for the earlier upload")
+        return self._look_for(token) is None
+
     def _find(self, token: str) -> Entry | None:
         """Return the newest entry whose message contains `token`, if any."""
         return next((entry for entry in self.submissions() if token in entry.message), None)
@@ -112,7 +123,8 @@ class KaggleCompetition:
         )
         kind = classify(result)
         if kind is None:
-            self.journal.add(token)
+            if token not in self.journal:
+                self.journal.add(token)
             return self._read_back(csv, token, " (the kaggle command says that it did)")
         if kind in REFUSALS:
             self.journal.remove(token)
@@ -126,20 +138,13 @@ class KaggleCompetition:
 
         Raises PipelineError if it does not within the time limit, or if it cannot be read.
         """
-        deadline = time.monotonic() + self.settle_limit
-        while time.monotonic() + self.poll <= deadline:
-            with suppress(PipelineError):
-                entry = self._find(token)
-                if entry is not None:
-                    return entry
-            time.sleep(self.poll)
         unknown = f"whether Kaggle took {csv.name} is not known{cause}"
         advice = (
             f"look at {SPEC.url}/submissions: if it is there, run the same command again later; "
             f"if not, make submit RUN={csv.stem} FORCE=1 sends it again"
         )
         try:
-            entry = self._find(token)
+            entry = self._look_for(token)
         except PipelineError as error:
             raise PipelineError(
                 f"{unknown}, because the list could not be read: {error}; {advice}"
@@ -149,6 +154,20 @@ class KaggleCompetition:
                 f"{unknown}: its list does not show it after {self.settle_limit:g} s; {advice}"
             )
         return entry
+
+    def _look_for(self, token: str) -> Entry | None:
+        """Return the entry once the list shows it, None if it does not within the time limit.
+
+        Raises PipelineError if the last reading fails.
+        """
+        deadline = time.monotonic() + self.settle_limit
+        while time.monotonic() + self.poll <= deadline:
+            with suppress(PipelineError):
+                entry = self._find(token)
+                if entry is not None:
+                    return entry
+            time.sleep(self.poll)
+        return self._find(token)
 
     def _await_score(self, entry: Entry, token: str) -> Entry:
         """Return the entry once it is no longer pending, or as it is at the time limit."""

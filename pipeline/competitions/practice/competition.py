@@ -50,6 +50,10 @@ class PracticeCompetition:
             write_records(self._list_path, Entry, [*reversed(entries), entry])
         return entry
 
+    def is_lost(self, token: str) -> bool:
+        """Return False: `submit` scores and lists a submission at once, or not at all."""
+        return False
+
     def submissions(self) -> list[Entry]:
         """Return the submissions made so far, newest first. Raises PipelineError."""
         return read_records(self._list_path, Entry, "a list of submissions")[::-1]
