@@ -187,7 +187,7 @@ def report_command(root: Root = HERE) -> None:
     comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
     _warn(comparison.unreadable)
     report.write(path, comparison, all_runs, root / "submissions")
-    _print(f"wrote {path} ({len(all_runs)} runs)")
+    _print(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
 
 
 @app.command("runs")

@@ -267,5 +267,7 @@ def test_the_report_shows_long_names_in_full_and_escapes_html(make: Make, tmp_pa
     name = " + ".join(["a<b>recipe"] * 12)
     run = make("a-run", wrong=[0], recipe_name=name)
     page = tmp_path / "report.html"
+    (run.folder / "mistakes.png").write_bytes(b"no picture")
     report.write(page, compare_all(run.folder.parent, []), [run], tmp_path)
     assert f"<td>{html.escape(name)}</td>" in page.read_text()
+    assert "mistakes.png is damaged; make submission RUN=a-run draws it again" in page.read_text()

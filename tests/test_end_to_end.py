@@ -390,15 +390,15 @@ def test_a_run_stopped_by_ctrl_c_can_be_submitted_and_continued(
     process.communicate(timeout=60)
 
 
-def test_a_submission_from_a_folder_says_how_to_upload_it(
+def test_a_submission_from_a_cut_folder_is_not_one_to_upload(
     workspace: Workspace, small_digits: Path
 ) -> None:
     done = workspace.run(
         *["submit", "--recipe", "quick", "--set", "training.epochs=1"], SOURCE=str(small_digits)
     )
     assert done.returncode == 0, done.stderr
-    assert "upload submissions/quick-s0-" in done.stdout
-    assert "https://www.kaggle.com/competitions/digit-recognizer/submit" in done.stdout
+    assert "Kaggle would refuse this CSV: submissions/quick-s0-" in done.stdout
+    assert "has 200 rows; 28,000 are needed" in done.stdout
 
 
 def test_mnist_gets_a_test_accuracy_and_pictures_but_no_submission(

@@ -113,7 +113,7 @@ def test_damaged_pictures_are_drawn_again(damage: Callable[[Path], None], root: 
     for path in (*pictures, heatmap):
         damage(path)
     lines = submit_again(root, run)
-    assert f"missing or damaged, drawn again: {pictures[1]}, {pictures[0]}" in lines
+    assert f"drawing again what is missing or damaged: {pictures[1]}, {pictures[0]}" in lines
     assert lines[-1].endswith(f" and {heatmap}")
     assert all(map(png_files.is_whole, (*pictures, heatmap)))
     assert submit_again(root, run)[-1].endswith(".csv is written already")

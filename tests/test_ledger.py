@@ -99,6 +99,10 @@ def test_a_persons_own_columns_are_kept(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "",
+        "garbage\n",
+        f"{COLUMNS}\n{ROW}\n".replace(",", ";"),
+        f"{COLUMNS}\n{ROW[:20]}",
         "run,public_score\nrun-1,high\n",
         f"{COLUMNS},public_score\n{ROW},nan\n",
         f"{COLUMNS},public_score\n{ROW},95.5\n",

@@ -53,10 +53,10 @@ def changed(path: str, value: object) -> Callable[[bytes], bytes]:
 
 MEMBER = {"index": 0, "seed": 0}
 RECORDS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "empty": (lambda _: b"", "not JSON: "),
+    "empty": (lambda _: b"", "it is empty"),
     "cut off": (lambda content: content[:-80], "not JSON: "),
-    "no text": (lambda _: b"\xff\xfe\x00", "'utf-8' codec can't decode"),
-    "a list": (lambda _: b"[1]", "list indices must be integers"),
+    "no text": (lambda _: b"\xff\xfe\x00", "it is not text"),
+    "a list": (lambda _: b"[1]", "it holds no JSON object"),
     "nested": (lambda _: b"[" * 100_000, "nested too deeply"),
     "long number": (lambda _: b'{"schema_version": ' + b"9" * 5000 + b"}", "Exceeds the limit"),
     "long file": (lambda _: b" " * 10_000_001, "it is longer than 10,000,000 bytes"),
@@ -110,6 +110,15 @@ def test_a_wrong_record_is_named_in_one_line_and_left_out(
     (warning,) = warnings
     assert warning.startswith(f"left out: {path}")
     assert list(store.unreadable) == ["bad"]
+
+
+def test_a_run_without_its_record_is_named(store: RunStore) -> None:
+    make(store, "good")
+    (store.folder / "bad" / "members").mkdir(parents=True)
+    (store.folder / "made-just-now").mkdir()
+    assert [run.id for run in store.all()] == ["good"]
+    assert list(store.unreadable) == ["bad"]
+    assert "bad/run.json is missing; bring it back" in store.unreadable["bad"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])

@@ -7,6 +7,8 @@ import pytest
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
+from pipeline.competitions.sources import upload_by_hand
+from pipeline.data.spec import SPEC
 
 LABELS = np.array([7, 2, 1, 0, 4], dtype=np.int64)
 
@@ -86,3 +88,10 @@ def test_a_wrong_file_is_refused_by_its_first_fault(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"run.csv: no such file"):
         submission.check(tmp_path / "run.csv")
+
+
+def test_a_whole_csv_comes_with_the_address_to_upload_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    submission.write(path, np.zeros(SPEC.test_rows, dtype=int))
+    advice = upload_by_hand(path)
+    assert f"upload {path} at https://www.kaggle.com/competitions/digit-recognizer/" in advice

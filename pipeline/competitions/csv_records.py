@@ -1,11 +1,11 @@
 """CSV files whose rows are pydantic records."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.files import replacing
@@ -26,17 +26,33 @@ def read_records(path: Path, model: type[Record], content: str) -> list[Record]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            names = list(reader.fieldnames or [])
-            if len(set(names)) < len(names):
-                raise ValueError("two columns have the same name")
-            rows = list(reader)
-        filled = [{name: cell for name, cell in row.items() if cell != ""} for row in rows]
-        return [model.model_validate(row) for row in filled]
+            _check_header(list(reader.fieldnames or []), model)
+            return [_record(row, model, reader.line_num) for row in reader]
     except (ValueError, csv.Error) as error:
-        detail = printable(" ".join(str(error).split()))
+        detail = printable(error, 300)
         raise PipelineError(
-            f"{path}: is not {content} ({detail}); correct the row, or move the file away"
+            f"{path}: is not {content} ({detail}); correct it, or move the file away"
         ) from None
+
+
+def _check_header(names: Sequence[str], model: type[BaseModel]) -> None:
+    """Raise ValueError if a column is missing that every record needs, or is there twice."""
+    for name, field in model.model_fields.items():
+        if field.is_required() and (field.alias or name) not in names:
+            raise ValueError(f"line 1 has no column {field.alias or name}")
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have the same name")
+
+
+def _record(row: Mapping[str, str], model: type[Record], line: int) -> Record:
+    """Return a row as a record. Raises ValueError if it is none."""
+    try:
+        return model.model_validate({name: cell for name, cell in row.items() if cell != ""})
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = ".".join(map(str, first["loc"])) or "the row"
+        found = "missing" if first["type"] == "missing" else printable(repr(first["input"]))
+        raise ValueError(f"line {line}: {column} is {found}: {first['msg']}") from None
 
 
 def write_records(path: Path, model: type[Record], records: Sequence[Record]) -> None:

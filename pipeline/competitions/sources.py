@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.common.text import printable
+from pipeline.competitions import submission
 from pipeline.competitions.kaggle.credentials import exposure, find_credentials
 from pipeline.competitions.kaggle.download import KaggleSource
 from pipeline.competitions.kaggle.journal import Journal
@@ -80,7 +81,11 @@ class MnistSource:
 
 
 def upload_by_hand(csv: Path) -> str:
-    """Return how a person uploads `csv`."""
+    """Return how a person uploads `csv`, or why Kaggle would refuse it."""
+    try:
+        submission.check(csv)
+    except PipelineError as error:
+        return f"Kaggle would refuse this CSV: {error}"
     return f"upload {csv} at {SPEC.url}/submit, or set up Kaggle credentials and use SOURCE=kaggle"
 
 

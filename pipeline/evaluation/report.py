@@ -41,7 +41,7 @@ def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: 
     """Write the page of a comparison and of its `runs` to `path`; the newest run comes first.
 
     `runs` are oldest first. The folder `submissions` holds their heatmaps. The page leaves out
-    pictures that do not exist or are damaged. Raises OSError if it cannot be written.
+    pictures that do not exist, and names damaged ones. Raises OSError if it cannot be written.
     """
     left_out = [f"left out: {reason}" for reason in comparison.unreadable.values()]
     lines = [*compare_table.notes(comparison), *left_out]
@@ -80,8 +80,10 @@ def _run_html(run: Run, submissions: Path) -> str:
     }
     pictures = "\n".join(
         _picture_html(path.read_bytes(), f"{run.id}: {subject}")
-        for subject, path in paths.items()
         if png_files.is_whole(path)
+        else f"<p>{escape(f'{path} is damaged; make submission RUN={run.id} draws it again')}</p>"
+        for subject, path in paths.items()
+        if path.exists()
     )
     facts = record.model_dump(mode="json", include={"recipe", "git", "versions", "hardware"})
     settings = f"<pre>{escape(json.dumps(facts, indent=2))}</pre>"

@@ -27,6 +27,8 @@ def read_record(path: Path) -> Record:
     """
     try:
         values = json.loads(files.read_bytes(path, LARGEST).decode())
+        if not isinstance(values, dict):
+            raise ValueError("it holds no JSON object")
         version = values["schema_version"]
         if version not in range(1, SCHEMA_VERSION + 1):
             raise PipelineError(
@@ -56,7 +58,9 @@ def _first_problem(error: Exception) -> str:
         shown = f" is {found!r}" if isinstance(found, str | int | float | None) else ""
         return f"{printable(key)}{printable(shown)}: {printable(first['msg'])}"
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error}"
+        return f"not JSON: {error}" if error.doc else "it is empty"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text"
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, OSError) and error.strerror:

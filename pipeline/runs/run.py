@@ -24,6 +24,7 @@ from pipeline.runs.fields import LONGEST_TEXT
 from pipeline.runs.record_file import RECORD_FILE, read_record
 from pipeline.runs.records import Member, Record, RunStatus, TrainingRecord
 
+MEMBERS_FOLDER = "members"
 CHECKPOINTS_FOLDER = "checkpoints"
 HISTORY_FILE = "history.csv"
 RESUME_FILE = "resume.npz"
@@ -71,7 +72,7 @@ class Run:
 
     def member_folder(self, index: int) -> Path:
         """Return the folder of a member's history.csv and checkpoints."""
-        return self.folder / "members" / str(index)
+        return self.folder / MEMBERS_FOLDER / str(index)
 
     def checkpoint_paths(self, of: Member | None = None) -> list[Path]:
         """Return the files that the ensemble averages, of one member or of all, best first.
@@ -154,8 +155,8 @@ class Run:
             return
         problem = "differs from what run.json records" if path.is_file() else "is missing"
         raise PipelineError(
-            f"{path} {problem}, and cannot be made again; bring the file back, or train the run "
-            "again with FORCE=1"
+            f"{path} {problem}, and cannot be made again; bring the file back, or train the recipe "
+            "anew: make train FORCE=1, with the run's RECIPE, SET and SEED"
         )
 
     @contextmanager
@@ -172,7 +173,7 @@ class Run:
 
     def _remove_leftovers(self) -> None:
         """Delete what a process that was killed in the middle of a write has left behind."""
-        for folder in ("", "members/*/", f"members/*/{CHECKPOINTS_FOLDER}/"):
+        for folder in ("", f"{MEMBERS_FOLDER}/*/", f"{MEMBERS_FOLDER}/*/{CHECKPOINTS_FOLDER}/"):
             for path in self.folder.glob(f"{folder}.*"):
                 is_folder = path.is_dir() and not path.is_symlink()
                 shutil.rmtree(path) if is_folder else path.unlink()

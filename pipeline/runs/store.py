@@ -10,7 +10,7 @@ from pipeline.common.progress import Report, ignore
 from pipeline.common.text import printable
 from pipeline.runs.record_file import RECORD_FILE, read_record
 from pipeline.runs.records import Record
-from pipeline.runs.run import NETWORK_FILE, Run
+from pipeline.runs.run import MEMBERS_FOLDER, NETWORK_FILE, Run
 
 
 class RunStore:
@@ -55,6 +55,10 @@ class RunStore:
                 runs.append(_read(path))
             except PipelineError as error:
                 self._leave_out(path.parent.name, str(error))
+        for folder in sorted(path.parent for path in self.folder.glob(f"*/{MEMBERS_FOLDER}/")):
+            if not (folder / RECORD_FILE).exists():
+                fix = "bring it back, or move the folder away (its checkpoints go with it)"
+                self._leave_out(folder.name, f"{folder / RECORD_FILE} is missing; {fix}")
         return sorted(runs, key=lambda run: (run.record.created_at, run.id))
 
     def _leave_out(self, folder: str, error: str) -> None:

@@ -73,7 +73,7 @@ def _restore_pictures(context: Context, run: Run) -> None:
     if damaged:
         from pipeline.evaluation import pictures
 
-        context.report(f"missing or damaged, drawn again: {', '.join(map(str, damaged))}")
+        context.report(f"drawing again what is missing or damaged: {', '.join(map(str, damaged))}")
         rows = run.load_arrays("validation")["rows"]
         images = select(context.dataset.labelled, rows).images
         pictures.draw_run_pictures(run, images, context.report)
