@@ -136,11 +136,15 @@ class Trial:
         listed = [entry.message for entry in self.server.submissions]
         if len(listed) > 1:
             raise DoubleError(f"submitted {len(listed)} times: {listed}")
-        ledger = self.place.root / "submissions" / "ledger.csv"
-        if not self.asks and (
-            not listed or str(self.server.submissions[0].ref) not in ledger.read_text()
-        ):
-            raise LostError(f"done, but Kaggle has {listed} and the ledger {ledger.read_text()!r}")
+        folder = self.place.root / "submissions"
+        ledger = (folder / "ledger.csv").read_text()
+        if self.asks:
+            # Only of a request that was noted, and then cut off, nobody knows whether it arrived.
+            noted = (folder / ".handed-to-kaggle").exists()
+            if listed or not noted:
+                raise LostError(f"asks for FORCE, but Kaggle has {listed} (noted: {noted})")
+        elif not listed or str(self.server.submissions[0].ref) not in ledger:
+            raise LostError(f"done, but Kaggle has {listed} and the ledger {ledger!r}")
 
 
 class Trials:
@@ -160,8 +164,8 @@ class Trials:
             self._kit.prepare(stage)
             generator = random.Random(f"{self._number}-{trial_number}")
             root = self._kit.folder / f"trial-{trial_number}"
-            upload = generator.uniform(0, LONGEST_UPLOAD)
-            with self._kit.place(stage, root, upload) as (place, server):
+            upload, lag = generator.uniform(0, LONGEST_UPLOAD), generator.randrange(4)
+            with self._kit.place(stage, root, upload, lag) as (place, server):
                 self._try(Trial(self._kit, stage, place, server), generator)
             shutil.rmtree(root, ignore_errors=True)
 

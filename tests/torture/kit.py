@@ -34,8 +34,8 @@ class Stage:
 
 
 STAGES = (
-    Stage("train", False, "", BEGUN, "serial"),
     Stage("submit", True, "predicted", "uploading"),
+    Stage("train", False, "", BEGUN, "serial"),
     Stage("data", True, "", "downloading"),
     Stage("train", False, "", BEGUN, "processes"),
     Stage("submit", True, "predicted", "uploading"),
@@ -93,7 +93,7 @@ class Kit:
 
     @contextmanager
     def place(
-        self, stage: Stage, root: Path, slow_uploads: float
+        self, stage: Stage, root: Path, slow_uploads: float, lists_before_shown: int
     ) -> Iterator[tuple[Place, StandIn | None]]:
         """Yield a folder to run the stage in, with Kaggle's stand-in where it needs one."""
         root.mkdir()
@@ -107,4 +107,5 @@ class Kit:
             return
         with StandIn(zip_bytes=GOOD_ZIP) as server:
             server.faults.slow_uploads = slow_uploads
+            server.faults.lists_before_shown = lists_before_shown
             yield Place(root, self._kaggle_variables(server)), server
