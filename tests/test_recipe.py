@@ -77,8 +77,8 @@ def test_a_recipe_file_is_taken_by_its_path(tmp_path: Path) -> None:
         ),
         (
             "training.epochs=0",
-            "training.epochs is 0; it must be a whole number, at least 1 and at most 100,000; "
-            "change it in the file or with SET",
+            "training.epochs is 0; it must be a whole number, at least 1 and at most "
+            "1,000,000,000; change it in the file or with SET",
         ),
         ("training.epochs=many", "training.epochs is 'many'; it must be a whole number"),
         ("training.epochs=2.5", "training.epochs is 2.5; it must be a whole number"),

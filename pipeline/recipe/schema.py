@@ -6,10 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MOST_MEMBERS = 1_000
-MOST_EPOCHS = 100_000
+MOST_EPOCHS = 1_000_000_000
 HIGHEST_RATE = 1e30  # float32 holds it; a loss that diverges is noticed in training
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Epochs = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
 Rate = Annotated[float, Field(ge=0, le=HIGHEST_RATE)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -29,7 +28,7 @@ class SplitSettings(Section):
     """
 
     validation_fraction: float = Field(0.15, gt=0, lt=1, description="share of rows held out")
-    seed: Seed = Field(0, description="of the split; SEED does not change it")
+    seed: int = Field(0, ge=0, lt=2**32, description="of the split; SEED does not change it")
 
 
 class NetworkSettings(Section):
@@ -128,7 +127,7 @@ class EarlyStoppingSettings(Section):
     enabled: bool = Field(True, description="false: all epochs are trained")
     patience: Epochs = Field(10, description="epochs without a lower loss, then it ends")
     min_delta: float = Field(
-        1e-10, ge=0, le=1_000, description="smallest fall of the loss that counts"
+        1e-10, ge=0, le=HIGHEST_RATE, description="smallest fall of the loss that counts"
     )
 
 
@@ -177,7 +176,9 @@ class MemberSettings(Section):
     gpus: float | None = Field(
         None, ge=0, le=1, description="GPUs per member, 0: the CPU; left out: 1 if there is a GPU"
     )
-    retries: int = Field(1, ge=0, le=100, description="how often a failed member is tried again")
+    retries: int = Field(
+        1, ge=0, le=1_000_000, description="how often a failed member is tried again"
+    )
     required: int | None = Field(
         None, ge=1, le=MOST_MEMBERS, description="required members; left out: four in five"
     )
@@ -215,7 +216,9 @@ class Recipe(Section):
     """All settings of a run: those of the file, changed by `SET`, then by `SEED`."""
 
     name: str = Field(description="the name of the file without .toml")
-    seed: Seed = Field(0, description="of first weights, order of rows, warps, dropout")
+    seed: int = Field(
+        0, ge=0, lt=2**64, description="of first weights, order of rows, warps, dropout"
+    )
     split: SplitSettings = SplitSettings()
     members: MemberSettings = MemberSettings()
     network: NetworkSettings = NetworkSettings()
