@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from pipeline import recipe
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data.digits import Digits
@@ -92,23 +91,6 @@ def test_a_damaged_split_is_refused(split: Split, tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(PipelineError, match=r"one.npz: is not a whole split file; delete it"):
             Split.load(path, DATA)
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("split.validation_fraction=0", "is 0; it must be greater than 0"),
-        ("split.validation_fraction=1", "is 1; it must be less than 1"),
-        ("split.validation_fraction=-0.1", "is -0.1; it must be greater than 0"),
-        ("split.validation_fraction=1.5", "is 1.5; it must be less than 1"),
-        ("split.validation_fraction=nan", "is nan; it must be a finite number"),
-        ("split.seed=-1", "is -1; it must be greater than or equal to 0"),
-        ("split.seed=4294967296", "is 4294967296; it must be less than 4294967296"),
-    ],
-)
-def test_a_setting_out_of_range_is_refused(setting: str, message: str) -> None:
-    with pytest.raises(PipelineError, match=f"{setting.split('=')[0]} {message}"):
-        recipe.load("quick", setting)
 
 
 def test_settings_that_cannot_be_met_are_refused(labelled: Digits) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.common.errors import PipelineError
 from tests.kaggle_state import TOKEN
+from tests.torture import kills
 from tests.torture.__main__ import SUBJECTS, main
 from tests.torture.verdict import DoubleError, LostError, Verdict, examine, result
 
@@ -19,9 +20,9 @@ SMALL = {
     "ledgers": 60,
     "answers": 60,
     "recipes": 100,
-    "kills": 2,
+    "kills": 1,
 }
-"""How much of each subject is tried here."""
+"""How much of each subject is tried in `make test`: of the kills one, in an upload."""
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -30,6 +31,12 @@ def test_nothing_is_lost_leaked_or_submitted_twice(name: str) -> None:
     verdict = torture(SMALL[name], 1)
     assert not verdict.reports, "\n".join(verdict.reports)
     assert verdict.tried >= SMALL[name]
+
+
+@pytest.mark.slow
+def test_kills_in_every_other_stage_lose_nothing() -> None:
+    verdict = kills.torture(9, 2)
+    assert not verdict.reports, "\n".join(verdict.reports)
 
 
 def test_every_test_in_the_table_of_faults_exists() -> None:
