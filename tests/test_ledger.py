@@ -58,6 +58,14 @@ def test_an_error_does_not_hide_an_earlier_success(ledger: Ledger) -> None:
     assert found.status == "complete"
 
 
+def test_a_forced_attempt_that_was_refused_does_not_hide_an_earlier_success(ledger: Ledger) -> None:
+    complete = ledger.begin("run-1", "ab" * 32, "kaggle", "").listed_as(entry())
+    ledger.update(complete)
+    refused = ledger.begin("run-1", "ab" * 32, "kaggle", "")
+    assert ledger.of_csv("kaggle", "ab" * 32) == complete
+    assert ledger.of_csv("kaggle", "ab" * 32, force=True) == refused
+
+
 def test_only_one_process_submits_at_a_time(ledger: Ledger, tmp_path: Path) -> None:
     code = (
         "import sys; from functools import partial; from pathlib import Path\n"

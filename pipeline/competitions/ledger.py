@@ -54,10 +54,11 @@ class Ledger:
         """Return all rows. Raises PipelineError if the file is damaged."""
         return read_records(self.path, Upload, "a ledger of uploads")
 
-    def of_csv(self, competition: str, sha256: str) -> Upload | None:
+    def of_csv(self, competition: str, sha256: str, force: bool = False) -> Upload | None:
         """Return the newest upload of the CSV with this checksum to a competition, if any.
 
-        An upload with the status "error" counts only where there is no other.
+        An upload with the status "error" counts only where there is no other. Without `force`, one
+        that the competition has listed counts before those that were refused or interrupted.
         """
         found = [
             upload
@@ -65,7 +66,8 @@ class Ledger:
             if (upload.competition, upload.sha256) == (competition, sha256)
         ]
         taken = [upload for upload in found if upload.status != "error"]
-        return next(iter(taken or found), None)
+        listed = [upload for upload in taken if upload.status != "sent"]
+        return next(iter((not force and listed) or taken or found), None)
 
     def begin(self, run: str, sha256: str, competition: str, message: str) -> Upload:
         """Add a row for an attempt that is about to be made, and return it.

@@ -108,7 +108,7 @@ def _begin_upload(context: Context, competition: Competition, run: Run, csv: Pat
     With FORCE, an earlier one is returned only if it was interrupted, and is not lost.
     """
     checksum = sha256(csv)
-    upload = context.ledger.of_csv(competition.key, checksum)
+    upload = context.ledger.of_csv(competition.key, checksum, context.request.force)
     if upload is not None:
         interrupted = upload.status == "sent"
         if not context.request.force or (interrupted and not competition.is_lost(upload.token)):
