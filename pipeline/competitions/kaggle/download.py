@@ -21,9 +21,9 @@ from pipeline.data.dataset import DataFiles
 from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
 
-# What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and its
-# subclass NotImplementedError on a version that it does not know. Names that cannot be decoded
-# raise ValueError, and damaged headers any of the last ones.
+# What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and a subclass
+# of it on a version that it does not know. Names that cannot be decoded raise ValueError, and
+# damaged headers any of the last ones.
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
     *(ValueError, LookupError, OverflowError, struct.error, MemoryError),
