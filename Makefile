@@ -77,6 +77,8 @@ LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requiremen
 BASE := $(VENV)/.installed-$(LOCK)
 # Ray is an extra: installed where members are trained with it, and for the tests.
 RAY := $(VENV)/.installed-requirements-ray.lock
+# Playwright drives a browser in the tests of the report.
+BROWSER := $(VENV)/.installed-requirements-browser.lock
 READY := $(if $(filter ray,$(value EXECUTOR)),$(RAY),$(BASE))
 
 .PHONY: help
@@ -106,6 +108,11 @@ $(BASE): $(LOCK)
 
 $(RAY): requirements-ray.lock $(BASE)
 	@echo 'adding Ray to $(VENV) from $<'
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(BROWSER): requirements-browser.lock $(BASE)
+	@echo 'adding Playwright to $(VENV) from $<'
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
@@ -169,7 +176,7 @@ lint: $(READY) ## ruff, mypy, and the direction of imports between folders
 	@$(VENV)/bin/lint-imports
 
 .PHONY: test
-test: $(RAY) ## the tests: real digits, the real kaggle command, under 10 minutes
+test: $(RAY) $(BROWSER) ## the tests: real digits, the real kaggle command, under 10 minutes
 	@$(RUN_PYTHON) -m pytest
 
 .PHONY: test-slow
@@ -197,6 +204,7 @@ lock: $(AUDIT) ## renew the locks from pyproject.toml (needs uv), and docs/licen
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra audit -c requirements.lock pyproject.toml -o requirements-audit.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra browser -c requirements.lock pyproject.toml -o requirements-browser.lock
 	@$(RUN_PYTHON) -m tests.packages.licences
 
 .PHONY: clean

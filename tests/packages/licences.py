@@ -22,8 +22,8 @@ HEAD = """\
 # Licences of the locked packages
 
 `make lock` writes this list from what the packages say of themselves. The packages of
-`requirements-gpu.lock`, `requirements-ray.lock` and `requirements-audit.lock` are installed only
-where they are needed.
+`requirements-gpu.lock`, `requirements-ray.lock`, `requirements-browser.lock` and
+`requirements-audit.lock` are installed only where they are needed.
 
 | package | licence |
 |---|---|
