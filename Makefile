@@ -176,8 +176,8 @@ lint: $(READY) ## ruff, mypy, and the direction of imports between folders
 	@$(VENV)/bin/lint-imports
 
 .PHONY: test
-test: $(RAY) $(BROWSER) ## the tests: real digits, the real kaggle command, under 10 minutes
-	@$(RUN_PYTHON) -m pytest
+test: $(RAY) $(BROWSER) ## the tests, two at a time: real digits, the real kaggle command, under 10 minutes
+	@$(RUN_PYTHON) -m pytest -n 2 --dist loadfile
 
 .PHONY: test-slow
 test-slow: $(RAY) ## the few tests that take a minute: runs killed and continued, baselines
