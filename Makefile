@@ -24,6 +24,8 @@ TAKES_ensemble := $(RECIPE_STAGE)
 TAKES_submission := $(RECIPE_STAGE)
 TAKES_submit := $(RECIPE_STAGE) MESSAGE
 TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
+TAKES_reveal := RUN
+TAKES_leaderboard := RUN
 TAKES_baselines := SEEDS FORCE
 TAKES_bench := BENCH
 TAKES_torture := SEED TORTURE
@@ -139,6 +141,14 @@ submission: $(READY) ## write submissions/<run>.csv and the confusion heatmap
 .PHONY: submit
 submit: $(READY) ## all of the above, then upload and print the score
 	@$(PIPELINE) submit
+
+.PHONY: reveal
+reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)
+	@$(PIPELINE) reveal
+
+.PHONY: leaderboard
+leaderboard: $(READY) ## Kaggle's public leaderboard, and the places that own scores would take
+	@$(PIPELINE) leaderboard
 
 .PHONY: compare
 compare: $(READY) ## all runs, best first, with intervals and paired tests
