@@ -57,7 +57,7 @@ def plain_log_ticks(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _plain_number(value: float, _: int | None = None) -> str:
+def _plain_number(value: float, _: float) -> str:
     if 1e-5 < 1.001 * value < 1e6:
         return np.format_float_positional(value, precision=6, fractional=False, trim="-")
     return f"{value:g}"
