@@ -19,10 +19,12 @@ def scores_of(
     labels: NDArray[np.integer],
     probabilities: Sequence[NDArray[np.floating]],
     one_fold_a_row: bool,
+    rows_also_chose: bool,
 ) -> Scores:
     """Return the mean scores of one seed or several on the same rows, with their intervals.
 
-    `labels` is integers [rows] in 0..9, each of `probabilities` is floats [rows, 10].
+    `labels` is integers [rows] in 0..9, each of `probabilities` is floats [rows, 10]; the other two
+    are noted in the scores.
     """
     correct = np.stack([one.argmax(axis=1) == labels for one in probabilities])
     rows = len(labels)
@@ -38,6 +40,7 @@ def scores_of(
         calibration_error_interval=(0.0, 0.0),
         rows=rows,
         one_fold_a_row=one_fold_a_row,
+        rows_also_chose=rows_also_chose,
         expected_public=scores.wilson_interval(
             round(right * SPEC.public_rows / rows), SPEC.public_rows
         ),

@@ -16,7 +16,9 @@ class Scores:
     The accuracy and the expected calibration error are in [0, 1], the log loss is in nats. `rows`
     is their number. `one_fold_a_row` marks an ensemble of a run with folds and a run with a
     hold-out: one fold predicts each validation row, all folds each test row, so that the accuracy
-    is too low. `expected_public` is the 95 % prediction interval of the public score.
+    is too low. `rows_also_chose` marks recipes in which these rows also chose the checkpoints, the
+    learning rate or the end of the training. `expected_public` is the 95 % prediction interval of
+    the public score.
     """
 
     accuracy: float
@@ -27,6 +29,7 @@ class Scores:
     calibration_error_interval: tuple[float, float]
     rows: int
     one_fold_a_row: bool
+    rows_also_chose: bool
     expected_public: tuple[float, float]
 
 

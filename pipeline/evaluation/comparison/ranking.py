@@ -21,7 +21,13 @@ from pipeline.evaluation.comparison.model import (
     RunRow,
     Scores,
 )
-from pipeline.evaluation.comparison.recipes import RecipeRuns, by_recipe, differences, seeds_of
+from pipeline.evaluation.comparison.recipes import (
+    RecipeRuns,
+    by_recipe,
+    differences,
+    rows_also_choose,
+    seeds_of,
+)
 from pipeline.evaluation.comparison.scored_run import ScoredRun, common_rows, load
 from pipeline.evaluation.comparison.submissions import public_scores, scored_upload
 from pipeline.runs import Run
@@ -38,11 +44,12 @@ def compare(
     """
     by_split: dict[tuple[str, str], list[ScoredRun]] = {}
     left_out = dict(unreadable)
+    choosers = {run.id for run in runs if rows_also_choose(run.record)}
     for run in reversed(runs):
         if run.record.scores:
             key = (run.record.data_fingerprint, run.record.split_fingerprint)
             try:
-                by_split.setdefault(key, []).append(load(run))
+                by_split.setdefault(key, []).append(load(run, choosers))
             except PipelineError as error:
                 left_out[run.id] = str(error)
     splits = [found for found in by_split.values() if found]
@@ -100,11 +107,11 @@ def _seeds(scored: ScoredRun) -> list[int]:
 
 def _scores(runs: Sequence[ScoredRun]) -> Scores:
     """Return the scores of one run, or the mean scores of one recipe's runs."""
-    record = runs[0].run.record
     return measures.scores_of(
         runs[0].labels,
         [scored.probabilities for scored in runs],
-        one_fold_a_row=record.kind == "average" and record.one_fold_per_row,
+        one_fold_a_row=runs[0].one_fold_a_row,
+        rows_also_chose=runs[0].rows_also_chose,
     )
 
 

@@ -12,7 +12,7 @@ from pipeline.common import provenance
 from pipeline.evaluation.comparison.model import Setting
 from pipeline.evaluation.comparison.scored_run import ScoredRun
 from pipeline.recipe import Recipe
-from pipeline.runs import Run, TrainingRecord
+from pipeline.runs import Record, Run, TrainingRecord
 
 NO_DIFFERENCE: dict[str, Any] = {
     "name": True,
@@ -103,19 +103,31 @@ def differences(recipes: Sequence[RecipeRuns]) -> list[dict[str, Setting]]:
     records = [recipe.best.run.record for recipe in recipes]
     trained = [record for record in records if isinstance(record, TrainingRecord)]
     values: dict[str, set[Setting]] = {}
-    for record in trained:
-        for key, value in settings_of(record.recipe).items():
+    for one in trained:
+        for key, value in settings_of(one.recipe).items():
             values.setdefault(key, set()).add(value)
     keys = [key for key, different in values.items() if len(different) > 1]
     found: list[dict[str, Setting]] = []
     for record in records:
         if isinstance(record, TrainingRecord):
             own = settings_of(record.recipe)
-            twins = [one for one in trained if settings_of(one.recipe) == own]
+            twins = [twin for twin in trained if settings_of(twin.recipe) == own]
             found.append({**{key: own[key] for key in keys}, **_provenance(record, twins)})
         else:
             found.append({"average": " + ".join(record.parents)})
     return found
+
+
+def rows_also_choose(record: Record) -> bool:
+    """Return whether a run's validation rows also chose checkpoints, learning rate or length."""
+    if not isinstance(record, TrainingRecord):
+        return False
+    recipe = record.recipe
+    return bool(
+        recipe.checkpoints.keep_best
+        or recipe.reduce_on_plateau.enabled
+        or recipe.early_stopping.enabled
+    )
 
 
 def settings_of(recipe: Recipe) -> dict[str, Setting]:

@@ -1,6 +1,7 @@
 """A run with its stored probabilities, as the comparison uses it."""
 
 import hashlib
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,7 @@ class ScoredRun:
 
     `rows` is integers [n], ascending row numbers; `labels` is integers [n] in 0..9;
     `probabilities` is float32 [n, 10]. `test_digits` is uint8 [m]; `test_labels` is integers [m],
-    or None where they are not known.
+    or None where they are not known. `rows_also_chose` and `one_fold_a_row` are as in `Scores`.
     """
 
     run: Run
@@ -27,6 +28,8 @@ class ScoredRun:
     probabilities: NDArray[np.float32]
     test_digits: NDArray[np.uint8]
     test_labels: NDArray[np.uint8] | None
+    rows_also_chose: bool
+    one_fold_a_row: bool
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
@@ -51,8 +54,12 @@ class ScoredRun:
         return scores.accuracy(self.test_labels, self.test_digits)
 
 
-def load(run: Run) -> ScoredRun:
-    """Read a run's stored probabilities. Raises PipelineError where a file is damaged."""
+def load(run: Run, choosers: Container[str]) -> ScoredRun:
+    """Read a run's stored probabilities. Raises PipelineError where a file is damaged.
+
+    `choosers` are the ids of the runs in which the validation rows also chose something.
+    """
+    record = run.record
     stored, test = run.load_arrays("validation"), run.load_arrays("test")
     return ScoredRun(
         run=run,
@@ -61,6 +68,8 @@ def load(run: Run) -> ScoredRun:
         probabilities=stored["probabilities"],
         test_digits=test["probabilities"].argmax(axis=1).astype(np.uint8),
         test_labels=test.get("labels"),
+        rows_also_chose=any(name in choosers for name in (record.id, *record.parents)),
+        one_fold_a_row=record.kind == "average" and record.one_fold_per_row,
     )
 
 
