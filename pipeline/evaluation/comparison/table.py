@@ -1,0 +1,84 @@
+"""The comparison for a terminal: recipes with a verdict per group, then explanations."""
+
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from pipeline.evaluation.comparison import cells, explanations, layout, verdict, words
+from pipeline.evaluation.comparison.model import Comparison, Group, RecipeRow
+
+_NARROWEST_NAME = 14
+_WIDEST_NAME = 40
+_SETTINGS_SHOWN = 3
+
+
+def show(comparison: Comparison, show_all: bool = False) -> None:
+    """Print a comparison. `show_all` adds every run, and all settings that differ."""
+    layout.show(lambda width: rendered(comparison, width, show_all))
+
+
+def rendered(comparison: Comparison, width: int, show_all: bool) -> list[RenderableType]:
+    """Return what `show` prints, for `width` characters per line, 80 or more."""
+    parts: list[RenderableType] = []
+    for group in comparison.groups:
+        parts += [Text(cells.title(group), "bold"), "", *_recipes(group, width, show_all)]
+        if show_all:
+            parts += ["", *_runs(group, width)]
+        parts += ["", *map(layout.line, verdict.lines(group)), ""]
+    return parts + [layout.line(text) for text in explanations.lines(comparison)]
+
+
+def _recipes(group: Group, width: int, show_all: bool) -> list[RenderableType]:
+    """Return the headings and the recipes, each with its settings below."""
+    columns = cells.recipe_columns(group)
+    number = _number_width(group)
+    name = width - number - layout.GAP - sum(one.width + layout.GAP for one in columns)
+    for column in cells.MORE_RECIPE_COLUMNS:
+        if name - column.width - layout.GAP < _NARROWEST_NAME:
+            break
+        columns.append(column)
+        name -= column.width + layout.GAP
+    widths = [number, min(name, _WIDEST_NAME), *(column.width for column in columns)]
+    headings = ["", "recipe\nseeds", *(column.heading for column in columns)]
+    parts: list[RenderableType] = [layout.grid(widths, headings, "bold")]
+    for place, row in enumerate(group.recipes, 1):
+        texts = [column.text(group, row) for column in columns]
+        parts.append(layout.grid(widths, [f"{place:>{number}}", cells.recipe(group, row), *texts]))
+        if settings := _settings(group, row, show_all):
+            parts.append(layout.line(" " * (number + layout.GAP) + settings))
+    return parts
+
+
+def _number_width(group: Group) -> int:
+    return max(2, len(str(len(group.recipes))))
+
+
+def _settings(group: Group, row: RecipeRow, show_all: bool) -> str:
+    """Return the settings that differ: all that tell a recipe from its namesakes, some others."""
+    namesakes = [other.settings for other in group.recipes if other.recipe == row.recipe]
+    own = [
+        key
+        for key, value in row.settings.items()
+        if key == "average" or any(other.get(key) != value for other in namesakes)
+    ]
+    others = [key for key in row.settings if key not in own]
+    shown = others if show_all else others[: max(0, _SETTINGS_SHOWN - len(own))]
+    text = " ".join(words.setting(key, row.settings[key]) for key in [*own, *shown])
+    hidden = len(others) - len(shown)
+    return f"{text} ({hidden} more: ALL=1)" if hidden else text
+
+
+def _runs(group: Group, width: int) -> list[RenderableType]:
+    """Return the runs, each with the number of its recipe in the table above."""
+    columns, number = cells.RUN_COLUMNS, _number_width(group)
+    name = width - number - layout.GAP - sum(one.width + layout.GAP for one in columns)
+    widths = [number, min(name, _WIDEST_NAME), *(column.width for column in columns)]
+    headings = ["", "run", *(column.heading for column in columns)]
+    parts: list[RenderableType] = [layout.grid(widths, headings, "bold")]
+    for run in group.runs:
+        state = "" if run.state == "done" else f" ({run.state})"
+        texts: Sequence[str] = [column.text(group, run) for column in columns]
+        place = f"{run.recipe_row + 1:>{number}}"
+        parts.append(layout.grid(widths, [place, f"{run.run}{state}", *texts]))
+    return parts
