@@ -22,6 +22,7 @@ from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
 from pipeline.stages import (
     baselines,
+    compare,
     data,
     doctor,
     ensemble,
@@ -34,6 +35,7 @@ from pipeline.stages import (
 from pipeline.stages.context import Context
 from pipeline.stages.options import (
     Count,
+    Csv,
     Executor,
     Force,
     Json,
@@ -48,10 +50,13 @@ from pipeline.stages.options import (
     Seed,
     Seeds,
     Settings,
+    ShowAll,
+    Sort,
     Source,
     Start,
     TrueLabel,
     View,
+    Where,
 )
 from pipeline.stages.request import DEFAULT_RECIPE, Request, check_text
 
@@ -161,30 +166,30 @@ def look_command(
 
 
 @app.command("compare")
-def compare_command(as_json: Json = False, root: Root = HERE) -> None:
-    """Print all runs, best first, with intervals and paired tests."""
-    # SciPy and scikit-learn take seconds to import. Other commands need not wait for them.
-    from pipeline.evaluation import compare, compare_table
-
-    store = _store(root)
-    all_runs = store.all()
-    comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-    _warn(comparison.unreadable)
-    if as_json:
-        _print_json(comparison.as_json())
-    else:
-        compare_table.show(comparison)
+def compare_command(
+    run: RunNames = "",
+    where: Where = "",
+    sort: Sort = "",
+    show_all: ShowAll = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    root: Root = HERE,
+) -> None:
+    """Say which recipe is better, by how much, and how sure that is; RUN="A B": of two runs."""
+    options = compare.CompareOptions(where, sort, show_all, as_json, as_csv)
+    compare.compare(Context(root, Request.parse("compare", run=run), _print_aside), options)
 
 
 @app.command("report")
 def report_command(root: Root = HERE) -> None:
     """Write all runs on one page: the comparison, and each run's settings and pictures."""
-    from pipeline.evaluation import compare, report
+    from pipeline.evaluation import compare as ranking
+    from pipeline.evaluation import report
 
     store = _store(root)
     all_runs = store.all()
     path = root / "runs" / "report.html"
-    comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+    comparison = ranking.compare(all_runs, _ledger(root).uploads(), store.unreadable)
     _warn(comparison.unreadable)
     report.write(path, comparison, all_runs, root / "submissions")
     _print(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
@@ -226,9 +231,9 @@ def main() -> None:
             if ending.exit_code:
                 raise SystemExit(ending.exit_code) from None
         except typer.BadParameter as error:
-            if getattr(error.param, "envvar", None) == "FORCE":
+            if (name := getattr(error.param, "envvar", None)) in ("FORCE", "ALL"):
                 raise PipelineError(
-                    f"FORCE is {os.environ['FORCE']!r}; give 1, or leave it out"
+                    f"{name} is {os.environ[name]!r}; give 1, or leave it out"
                 ) from None
             _refuse(error)
         except typer.TyperException as error:

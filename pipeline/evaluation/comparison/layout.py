@@ -20,8 +20,11 @@ def show(render: Callable[[int], Sequence[RenderableType]]) -> None:
     """Print the parts that `render` returns for a number of characters per line, 80 or more."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else NARROWEST
     console = Console(width=max(width, NARROWEST), highlight=False, markup=False)
-    for part in render(console.width):
-        console.print(part)
+    with console.capture() as captured:
+        for part in render(console.width):
+            console.print(part)
+    for text in captured.get().splitlines():
+        print(text.rstrip())
 
 
 def line(text: str, style: str = "") -> RenderableType:

@@ -10,7 +10,6 @@ from pipeline.evaluation.comparison.model import Comparison, Group, RecipeRow
 
 _NARROWEST_NAME = 14
 _WIDEST_NAME = 40
-_SETTINGS_SHOWN = 3
 
 
 def show(comparison: Comparison, show_all: bool = False) -> None:
@@ -45,8 +44,9 @@ def _recipes(group: Group, width: int, show_all: bool) -> list[RenderableType]:
     for place, row in enumerate(group.recipes, 1):
         texts = [column.text(group, row) for column in columns]
         parts.append(layout.grid(widths, [f"{place:>{number}}", cells.recipe(group, row), *texts]))
-        if settings := _settings(group, row, show_all):
-            parts.append(layout.line(" " * (number + layout.GAP) + settings))
+        indent = number + layout.GAP
+        if settings := _settings(group, row, 10**6 if show_all else width - indent):
+            parts.append(layout.line(" " * indent + settings))
     return parts
 
 
@@ -54,19 +54,26 @@ def _number_width(group: Group) -> int:
     return max(2, len(str(len(group.recipes))))
 
 
-def _settings(group: Group, row: RecipeRow, show_all: bool) -> str:
-    """Return the settings that differ: all that tell a recipe from its namesakes, some others."""
+def _settings(group: Group, row: RecipeRow, room: int) -> str:
+    """Return the settings that differ: all that tell a recipe from its namesakes.
+
+    Of the others, which its name stands for, it has as many as `room` characters hold.
+    """
     namesakes = [other.settings for other in group.recipes if other.recipe == row.recipe]
+    texts = {key: words.setting(key, value) for key, value in row.settings.items()}
     own = [
         key
         for key, value in row.settings.items()
         if key == "average" or any(other.get(key) != value for other in namesakes)
     ]
-    others = [key for key in row.settings if key not in own]
-    shown = others if show_all else others[: max(0, _SETTINGS_SHOWN - len(own))]
-    text = " ".join(words.setting(key, row.settings[key]) for key in [*own, *shown])
-    hidden = len(others) - len(shown)
-    return f"{text} ({hidden} more: ALL=1)" if hidden else text
+    others = [key for key in texts if key not in own]
+    for shown in range(len(others), -1, -1):
+        hidden = len(others) - shown
+        chosen = [texts[key] for key in [*own, *others[:shown]]]
+        text = " ".join([*chosen, f"({hidden} more: ALL=1)"] if hidden else chosen)
+        if len(text) <= room:
+            break
+    return text
 
 
 def _runs(group: Group, width: int) -> list[RenderableType]:

@@ -75,12 +75,8 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def setting(key: str, value: Setting) -> str:
     """Return a setting as `SET` takes it, "none" for a key that is left out."""
-    text = {None: "none", True: "true", False: "false"}.get(value) if _is_word(value) else value
-    return f"{key}={printable(text, 300)}"
-
-
-def _is_word(value: Setting) -> bool:
-    return value is None or isinstance(value, bool)
+    text = str(value)
+    return f"{key}={printable(text.lower() if text in ('None', 'True', 'False') else text, 300)}"
 
 
 def count(number: int, noun: str) -> str:
