@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pipeline.evaluation.comparison import words
-from pipeline.evaluation.comparison.model import Group, RecipeRow, RunRow
+from pipeline.evaluation.comparison.model import Group, RecipeRow, RunRow, Scores
 
 Row = TypeVar("Row", RecipeRow, RunRow)
 
@@ -41,10 +41,15 @@ def run_of(group: Group, row: RecipeRow) -> RunRow:
     return next(run for run in group.runs if run.run == row.best_run)
 
 
+def accuracy(scores: Scores) -> str:
+    """Return an accuracy, with "*" if it is too low because one fold predicts each row."""
+    return words.share(scores.accuracy) + " *" * scores.one_fold_a_row
+
+
 def _accuracy(group: Group, row: RecipeRow) -> str:
     """Return the accuracy, its spread and interval, and the rows if there are fewer than usual."""
     scores = row.scores
-    first = words.share(scores.accuracy) + " *" * scores.one_fold_a_row
+    first = accuracy(scores)
     if row.deviation is not None:
         first += f" +- {words.share(row.deviation)}"
     lines = [first, words.interval(scores.accuracy_interval)]
@@ -71,9 +76,9 @@ def _public(group: Group, row: RecipeRow) -> str:
     return f"{public_score(run)}\n{words.interval(row.scores.expected_public)}".lstrip("\n")
 
 
-def _test_accuracy(group: Group, row: RecipeRow) -> str:
-    accuracy = run_of(group, row).test_accuracy
-    return "" if accuracy is None else words.share(accuracy)
+def test_accuracy(run: RunRow) -> str:
+    """Return a run's accuracy on test rows whose labels are known; "-" for others."""
+    return "-" if run.test_accuracy is None else words.share(run.test_accuracy)
 
 
 def public_score(run: RunRow) -> str:
@@ -87,7 +92,7 @@ def recipe_columns(group: Group) -> list[Column[RecipeRow]]:
     """Return the columns after the recipe's name: those for 80 characters, then more."""
     score = Column("public score\nexpected, 95 %", 18, _public)
     if has_test_labels(group):
-        score = Column("test accuracy", 18, _test_accuracy)
+        score = Column("test accuracy", 18, lambda group, row: test_accuracy(run_of(group, row)))
     return [
         Column("accuracy +- sd\n95 % interval", 18, _accuracy),
         Column("against the best\n95 % interval", 20, _against_best),
@@ -118,21 +123,15 @@ MORE_RECIPE_COLUMNS: list[Column[RecipeRow]] = [
 """The columns of a wider terminal, in this order."""
 
 
-def _run_score(group: Group, run: RunRow) -> str:
-    if not has_test_labels(group):
-        return public_score(run)
-    return "-" if run.test_accuracy is None else words.share(run.test_accuracy)
-
-
-RUN_COLUMNS: list[Column[RunRow]] = [
-    Column(
-        "accuracy",
-        9,
-        lambda _, run: words.share(run.scores.accuracy) + " *" * run.scores.one_fold_a_row,
-    ),
-    Column("log loss", 8, lambda _, run: f"{run.scores.log_loss:.5f}"),
-    Column("epochs", 6, lambda _, run: str(run.epochs)),
-    Column("minutes", 7, lambda _, run: f"{run.minutes:.1f}"),
-    Column("public", 9, _run_score),
-]
-"""The columns after a run's name."""
+def run_columns(group: Group) -> list[Column[RunRow]]:
+    """Return the columns after a run's name."""
+    score: Column[RunRow] = Column("public", 9, lambda _, run: public_score(run))
+    if has_test_labels(group):
+        score = Column("test", 9, lambda _, run: test_accuracy(run))
+    return [
+        Column("accuracy", 9, lambda _, run: accuracy(run.scores)),
+        Column("log loss", 8, lambda _, run: f"{run.scores.log_loss:.5f}"),
+        Column("epochs", 6, lambda _, run: str(run.epochs)),
+        Column("minutes", 7, lambda _, run: f"{run.minutes:.1f}"),
+        score,
+    ]

@@ -62,7 +62,14 @@ def against_best(recipes: Sequence[RecipeRuns]) -> list[AgainstBest]:
 
 def _against(recipe: RecipeRuns, best: RecipeRuns) -> AgainstBest:
     ours, theirs = common_rows(recipe.best, best.best)
-    correct, best_correct = recipe.correct[:, ours], best.correct[:, theirs]
+    return against(recipe.correct[:, ours], best.correct[:, theirs])
+
+
+def against(correct: NDArray[np.bool_], best_correct: NDArray[np.bool_]) -> AgainstBest:
+    """Return a recipe against another, given which of the same rows each gets right.
+
+    Both are bool [seeds, rows]. The p-value is not corrected.
+    """
     test = scores.mcnemar_exact(correct[0], best_correct[0])
     difference = float(correct.mean() - best_correct.mean())
     return AgainstBest(

@@ -19,17 +19,17 @@ from pipeline.evaluation.comparison.model import (
     Pair,
     RecipeRow,
     RunRow,
-    Scores,
 )
 from pipeline.evaluation.comparison.recipes import (
     RecipeRuns,
     by_recipe,
     differences,
-    rows_also_choose,
     seeds_of,
+    with_choosing_rows,
 )
+from pipeline.evaluation.comparison.run_rows import mean_scores, run_row
 from pipeline.evaluation.comparison.scored_run import ScoredRun, common_rows, load
-from pipeline.evaluation.comparison.submissions import public_scores, scored_upload
+from pipeline.evaluation.comparison.submissions import public_scores
 from pipeline.runs import Run
 
 
@@ -44,7 +44,7 @@ def compare(
     """
     by_split: dict[tuple[str, str], list[ScoredRun]] = {}
     left_out = dict(unreadable)
-    choosers = {run.id for run in runs if rows_also_choose(run.record)}
+    choosers = with_choosing_rows(runs)
     for run in reversed(runs):
         if run.record.scores:
             key = (run.record.data_fingerprint, run.record.split_fingerprint)
@@ -67,7 +67,7 @@ def _group(recipes: Sequence[RecipeRuns], uploads: Sequence[Upload]) -> Group:
     record = recipes[0].best.run.record
     practice = f", seed {record.practice_seed}" if record.source == "practice" else ""
     runs = [
-        _run_row(scored, number, uploads)
+        run_row(scored, number, uploads)
         for number, recipe in enumerate(recipes)
         for scored in recipe.runs
     ]
@@ -92,7 +92,7 @@ def _recipe_rows(recipes: Sequence[RecipeRuns], runs: Mapping[str, RunRow]) -> l
                 best_run=recipe.best.run.id,
                 seeds=recipe.seeds,
                 settings=settings,
-                scores=_scores(recipe.counted) if len(counted) > 1 else counted[0].scores,
+                scores=mean_scores(recipe.counted) if len(counted) > 1 else counted[0].scores,
                 deviation=measures.deviation(recipe.correct),
                 minutes=sum(row.minutes for row in counted) / len(counted),
                 against_best=test,
@@ -103,40 +103,6 @@ def _recipe_rows(recipes: Sequence[RecipeRuns], runs: Mapping[str, RunRow]) -> l
 
 def _seeds(scored: ScoredRun) -> list[int]:
     return seeds_of(scored.run)
-
-
-def _scores(runs: Sequence[ScoredRun]) -> Scores:
-    """Return the scores of one run, or the mean scores of one recipe's runs."""
-    return measures.scores_of(
-        runs[0].labels,
-        [scored.probabilities for scored in runs],
-        one_fold_a_row=runs[0].one_fold_a_row,
-        rows_also_chose=runs[0].rows_also_chose,
-    )
-
-
-def _run_row(scored: ScoredRun, recipe_row: int, uploads: Sequence[Upload]) -> RunRow:
-    record, upload = scored.run.record, scored_upload(scored, uploads)
-    return RunRow(
-        run=record.id,
-        recipe=record.recipe_name,
-        recipe_row=recipe_row,
-        seeds=seeds_of(scored.run),
-        state=scored.run.state(),
-        created_at=record.created_at,
-        parents=list(record.parents),
-        members=len(record.usable_members),
-        checkpoints=record.checkpoint_count,
-        epochs=sum(member.epochs for member in record.members),
-        minutes=sum(record.timings.values()) / 60,
-        scores=_scores([scored]),
-        test_accuracy=scored.test_accuracy,
-        public_score=upload.public_score if upload else None,
-        private_score=upload.private_score if upload else None,
-        hidden_score=upload.hidden_score if upload else None,
-        submitted_at=upload.submitted_at if upload else "",
-        after_reveal=False,
-    )
 
 
 def _pairs(splits: Sequence[Sequence[ScoredRun]]) -> list[Pair]:

@@ -12,7 +12,7 @@ from pipeline.common import provenance
 from pipeline.evaluation.comparison.model import Setting
 from pipeline.evaluation.comparison.scored_run import ScoredRun
 from pipeline.recipe import Recipe
-from pipeline.runs import Record, Run, TrainingRecord
+from pipeline.runs import Run, TrainingRecord
 
 NO_DIFFERENCE: dict[str, Any] = {
     "name": True,
@@ -118,16 +118,16 @@ def differences(recipes: Sequence[RecipeRuns]) -> list[dict[str, Setting]]:
     return found
 
 
-def rows_also_choose(record: Record) -> bool:
-    """Return whether a run's validation rows also chose checkpoints, learning rate or length."""
-    if not isinstance(record, TrainingRecord):
-        return False
-    recipe = record.recipe
-    return bool(
-        recipe.checkpoints.keep_best
+def with_choosing_rows(runs: Iterable[Run]) -> set[str]:
+    """Return the runs whose validation rows also chose checkpoints, learning rate or length."""
+    recipes = {run.id: run.record.recipe for run in runs if isinstance(run.record, TrainingRecord)}
+    return {
+        name
+        for name, recipe in recipes.items()
+        if recipe.checkpoints.keep_best
         or recipe.reduce_on_plateau.enabled
         or recipe.early_stopping.enabled
-    )
+    }
 
 
 def settings_of(recipe: Recipe) -> dict[str, Setting]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,15 @@ class ScoredRun:
     test_labels: NDArray[np.uint8] | None
     rows_also_chose: bool
     one_fold_a_row: bool
+
+    def at(self, positions: NDArray[np.integer]) -> "ScoredRun":
+        """Return the run with only the validation rows at these positions."""
+        return replace(
+            self,
+            rows=self.rows[positions],
+            labels=self.labels[positions],
+            probabilities=self.probabilities[positions],
+        )
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:

@@ -78,7 +78,7 @@ def _settings(group: Group, row: RecipeRow, room: int) -> str:
 
 def _runs(group: Group, width: int) -> list[RenderableType]:
     """Return the runs, each with the number of its recipe in the table above."""
-    columns, number = cells.RUN_COLUMNS, _number_width(group)
+    columns, number = cells.run_columns(group), _number_width(group)
     name = width - number - layout.GAP - sum(one.width + layout.GAP for one in columns)
     widths = [number, min(name, _WIDEST_NAME), *(column.width for column in columns)]
     headings = ["", "run", *(column.heading for column in columns)]
