@@ -24,6 +24,7 @@ TAKES_ensemble := $(RECIPE_STAGE)
 TAKES_submission := $(RECIPE_STAGE)
 TAKES_submit := $(RECIPE_STAGE) MESSAGE
 TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
+TAKES_reveal := RUN
 TAKES_baselines := SEEDS FORCE
 TAKES_bench := BENCH
 TAKES_torture := SEED TORTURE
@@ -140,6 +141,10 @@ submission: $(READY) ## write submissions/<run>.csv and the confusion heatmap
 .PHONY: submit
 submit: $(READY) ## all of the above, then upload and print the score
 	@$(PIPELINE) submit
+
+.PHONY: reveal
+reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)
+	@$(PIPELINE) reveal
 
 .PHONY: compare
 compare: $(READY) ## which recipe is better, and how sure that is; RUN="a b": two runs in depth

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import typer
 
@@ -27,6 +27,7 @@ from pipeline.stages import (
     doctor,
     ensemble,
     look,
+    reveal,
     split,
     submission,
     submit,
@@ -122,11 +123,15 @@ def submit_command(
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
     result = submit.submit(_context("submit", command, _print_aside if as_json else _print))
-    if as_json:
-        _print_json(result.as_json())
-    else:
-        for line in result.lines():
-            _print(line)
+    _print_result(result, as_json)
+
+
+@app.command("reveal")
+def reveal_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
+    """Show a practice submission's private score too, and note in the ledger that it was shown."""
+    report = _print_aside if as_json else _print
+    result = reveal.reveal(Context(root, Request.parse("reveal", run=run), report))
+    _print_result(result, as_json)
 
 
 @app.command("baselines")
@@ -282,6 +287,22 @@ def _print(line: str) -> None:
 
 def _print_aside(line: str) -> None:
     print(printable(line, LONGEST_MESSAGE), file=sys.stderr, flush=True)
+
+
+class _Result(Protocol):
+    """What a stage returns to be printed."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+    def lines(self) -> list[str]: ...
+
+
+def _print_result(result: _Result, as_json: bool) -> None:
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        for line in result.lines():
+            _print(line)
 
 
 def _print_json(value: Any) -> None:

@@ -4,12 +4,14 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.bench import race
 from tests.bench.commands import images_per_second
 from tests.bench.curves import table
+from tests.bench.public_score import Answers, fixed, redrawn
 from tests.bench.timing import interleave
 
 
@@ -75,3 +77,11 @@ def test_the_table_of_cost_curves_has_medians_and_dashes() -> None:
     seeds = [_history(0.98, 0.992), _history(0.991, 0.993), _history(0.97, 0.9925)]
     *_, row = table({"fast": seeds}, []).splitlines()
     assert row == "| fast | 0.5 | 1.0 | - | - | 0.99250 | 0.99250 | 1.0 | 3 |"
+
+
+def test_redrawn_rows_are_covered_as_often_as_claimed_and_easy_hidden_rows_seldom() -> None:
+    random = np.random.default_rng(0)
+    validation, hidden = Answers(6_265, 35), Answers(27_860, 140)
+    assert 0.94 <= redrawn(validation, hidden, 4_000, random) <= 0.975
+    assert fixed(validation, hidden, 1_000, random) > 0.99
+    assert fixed(Answers(6_240, 60), hidden, 1_000, random) < 0.2

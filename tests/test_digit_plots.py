@@ -158,7 +158,9 @@ def test_the_most_certain_mistakes_come_first(
     labelled: Digits, probabilities: NDArray[np.float32]
 ) -> None:
     rows = np.arange(800) + 5000
-    figure = plots.worst_mistakes(labelled.images, labelled.labels, probabilities, rows)
+    figure = plots.worst_mistakes(
+        labelled.images, labelled.labels, probabilities, rows, title="a-run, validation rows"
+    )
     drawn = [axes for axes in figure.axes if axes.images]
     assert len(drawn) == 25
     for position, axes in enumerate(drawn):
@@ -168,7 +170,9 @@ def test_the_most_certain_mistakes_come_first(
             f"row {5000 + row}: label {label}\npredicted as {(label + 1) % 10} ({50 + row}.0 %)"
         )
         np.testing.assert_array_equal(axes.images[0].get_array(), labelled.images[row, :, :, 0])
-    assert "25 of 30 mistakes in 800 images, most certain first" in texts(figure)
+    assert figure.get_suptitle() == (
+        "a-run, validation rows\n25 of 30 mistakes in 800 images, most certain first"
+    )
     check_nothing_is_cut_off(figure)
 
 
@@ -178,8 +182,8 @@ def test_few_or_no_mistakes_are_drawn(labelled: Digits, probabilities: NDArray[n
     assert sum(bool(axes.images) for axes in few.axes) == 7
     check_nothing_is_cut_off(few)
     right = np.eye(10, dtype=np.float32)[labelled.labels]
-    none = plots.worst_mistakes(labelled.images, labelled.labels, right, rows)
-    assert texts(none) == ["no mistakes in 800 images"]
+    none = plots.worst_mistakes(labelled.images, labelled.labels, right, rows, title="a-run")
+    assert texts(none) == ["a-run", "no mistakes in 800 images"]
     check_nothing_is_cut_off(none)
 
 

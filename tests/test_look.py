@@ -160,7 +160,7 @@ def test_random_digits_are_the_same_for_the_same_seed(views: Views) -> None:
 
 
 def test_curves_name_the_loss_that_was_minimised(root: Path, runs: list[Run]) -> None:
-    losses = [open_views(run.id, root=root).curves().axes[0].get_title() for run in runs]
+    losses = [open_views(run.id, root=root).curves().axes[0].get_ylabel() for run in runs]
     assert losses == ["loss (mean squared error)", "loss (nats)"]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def test_heatmap_without_an_error_is_drawn(labelled: Digits) -> None:
 
 def test_curves_show_the_history_and_the_kept_epochs() -> None:
     table = history(12)
-    figure = plots.learning_curves(table, [7, 11])
+    figure = plots.learning_curves(table, [7, 11], RUN)
     loss, accuracy, rate = figure.axes
     training, validation, kept = loss.lines
     np.testing.assert_array_equal(training.get_xydata(), table[["epoch", "loss"]])
@@ -89,10 +90,12 @@ def test_curves_show_the_history_and_the_kept_epochs() -> None:
     np.testing.assert_array_equal(accuracy.lines[2].get_xdata(), [7, 11])
     np.testing.assert_array_equal(rate.lines[0].get_ydata(), table["learning_rate"])
     assert rate.get_yscale() == "log"
-    assert [axes.get_title() for axes in figure.axes] == [
-        "loss (nats)",
-        "accuracy (%)",
-        "learning rate",
+    assert figure.get_suptitle() == RUN
+    names = [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
+    assert names == [
+        ("epoch", "loss (nats)"),
+        ("epoch", "accuracy (%)"),
+        ("epoch", "learning rate"),
     ]
     legend = loss.get_legend()
     assert legend is not None
@@ -109,16 +112,43 @@ def test_curves_show_the_history_and_the_kept_epochs() -> None:
 
 
 def test_curves_of_one_perfect_epoch_are_drawn() -> None:
-    table = history(1).assign(accuracy=1.0, val_accuracy=1.0)
-    figure = plots.learning_curves(table, [1])
+    table = history(1).assign(accuracy=1.0, val_accuracy=1.0, val_loss=0.0)
+    figure = plots.learning_curves(table, [1], loss_unit="mean squared error")
+    assert figure.axes[0].get_ylabel() == "loss (mean squared error)"
+    assert figure.axes[0].lines[1].get_ydata() == [1e-7]
     assert figure.axes[1].lines[0].get_ydata() == [1e-4]
     check_nothing_is_cut_off(figure)
 
 
-def test_the_title_of_the_loss_has_its_unit() -> None:
-    figure = plots.learning_curves(history(3), [2], loss_unit="mean squared error")
-    assert figure.axes[0].get_title() == "loss (mean squared error)"
+def shown_ticks(axis: Axis) -> list[str]:
+    low, high = sorted(axis.get_view_interval())
+    ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+    return [label.get_text() for place, label in ticks if low <= place <= high]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 8, 50, 200])
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e15])
+def test_all_ticks_are_plain_numbers_and_few(epochs: int, factor: float) -> None:
+    table = history(epochs)
+    table["val_loss"] *= factor
+    figure = plots.learning_curves(table, [epochs], f"{RUN}, member 1 of 10")
     check_nothing_is_cut_off(figure)
+    for axes in figure.axes:
+        labels = shown_ticks(axes.yaxis)
+        assert 2 <= len(labels) <= 12
+        assert len({float(label) for label in labels}) == len(labels)
+        assert all(len(label) <= 7 for label in labels)
+        assert all(1 <= int(label) <= epochs for label in shown_ticks(axes.xaxis))
+        assert not axes.yaxis.get_minorticklocs().size
+
+
+def test_the_learning_rates_scale_ends_a_thousandth_below_the_highest() -> None:
+    table = history(3).assign(learning_rate=[1e-2, 5e-3, 3e-8])
+    figure = plots.learning_curves(table, [3])
+    rate = figure.axes[2]
+    assert list(np.asarray(rate.lines[0].get_ydata())) == pytest.approx([1e-2, 5e-3, 1e-5])
+    plots.png(figure)
+    assert shown_ticks(rate.yaxis)[-4:] == ["0.001", "0.002", "0.005", "0.01"]
 
 
 def test_an_incomplete_history_is_refused() -> None:

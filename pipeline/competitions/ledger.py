@@ -1,7 +1,9 @@
 """The record of uploads: one row per attempt, in submissions/ledger.csv."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +21,9 @@ class Upload(BaseModel):
 
     `sha256` is that of the CSV, `token` is the unique word in its message. `status` is "sent"
     until the competition has listed the submission, then the status that it lists. Scores are
-    shares in [0, 1] as the competition shows them, empty if it shows none; `hidden_score` counts
-    all hidden rows, public and private. A person's own columns are kept.
+    shares in [0, 1] as the competition shows them, empty if it shows none. `revealed_at` is when
+    `make reveal` first showed the private score and `hidden_score`, which counts all hidden rows,
+    public and private; it is empty before. A person's own columns are kept.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -36,12 +39,29 @@ class Upload(BaseModel):
     public_score: Score = None
     private_score: Score = None
     hidden_score: Score = None
+    revealed_at: str = ""
+
+    @property
+    def shown_at(self) -> str:
+        """When the private score was shown, empty if never. Earlier versions showed it at once."""
+        shown_at_once = self.submitted_at if self.hidden_score is not None else ""
+        return self.revealed_at or shown_at_once
 
     def listed_as(self, entry: Entry) -> "Upload":
         """Return the row updated by the competition's entry."""
         listed = entry.model_dump(exclude={"file_name", "message"})
         listed["submitted_at"] = entry.submitted_at or self.submitted_at
         return self.model_copy(update=listed)
+
+
+def after_reveal(upload: Upload, uploads: Iterable[Upload]) -> bool:
+    """Return whether an upload was submitted after a private score had been shown.
+
+    Only those of `uploads` count that went to the same competition.
+    """
+    shown = [one.shown_at for one in uploads if one.competition == upload.competition]
+    first = min(filter(None, shown), default="")
+    return bool(first) and upload.submitted_at > first
 
 
 @dataclass(frozen=True)
@@ -100,6 +120,28 @@ class Ledger:
                 upload if (row.competition, row.token) == key else row for row in self.uploads()
             ]
             write_records(self.path, Upload, rows)
+
+    def reveal(self, upload: Upload, private_score: float, hidden_score: float) -> Upload:
+        """Note in an upload's row that its private score is shown now; return the row.
+
+        So do the rows of other uploads of the same CSV. The time of the first reveal is kept.
+        """
+        key = (upload.competition, upload.sha256)
+        with self._locked():
+            uploads = self.uploads()
+            same_csv = [(one.competition, one.sha256) == key for one in uploads]
+            times = [one.revealed_at for one in compress(uploads, same_csv) if one.revealed_at]
+            revealed = {
+                "private_score": private_score,
+                "hidden_score": hidden_score,
+                "revealed_at": min(times, default=now()),
+            }
+            rows = [
+                one.model_copy(update=revealed) if same else one
+                for one, same in zip(uploads, same_csv, strict=True)
+            ]
+            write_records(self.path, Upload, rows)
+        return upload.model_copy(update=revealed)
 
     def submitting(self, report: Report) -> AbstractContextManager[None]:
         """Keep other processes from submitting until the block ends."""

@@ -20,7 +20,6 @@ class Entry(BaseModel, frozen=True, populate_by_name=True):
     """One submission as the competition lists it, in the columns of the kaggle command's CSV.
 
     `reference` is the competition's own name for it. `submitted_at` is UTC in ISO 8601.
-    `hidden_score`, which Kaggle does not have, counts all hidden rows, public and private.
     """
 
     reference: Reference = Field(alias="ref")
@@ -30,7 +29,6 @@ class Entry(BaseModel, frozen=True, populate_by_name=True):
     status: SubmissionStatus
     public_score: Score = Field(None, alias="publicScore")
     private_score: Score = Field(None, alias="privateScore")
-    hidden_score: Score = Field(None, alias="hiddenScore")
 
 
 class Source(Protocol):

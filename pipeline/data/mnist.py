@@ -41,13 +41,20 @@ def read_mnist(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     The 60,000 training digits come first. `folder` holds the four `<name>.gz` files of
     `CHECKSUMS`. Raises PipelineError if one is missing or its content is not MNIST's.
     """
-    images, labels = [], []
-    for part in (TRAINING_PART, TEST_PART):
-        pixels = _read_raw(images_path(folder, part))[_IMAGES_HEADER:]
-        images.append(np.frombuffer(pixels, dtype=np.uint8).reshape(-1, SPEC.pixels))
-        digits = _read_raw(folder / f"{part}-labels-idx1-ubyte.gz")[_LABELS_HEADER:]
-        labels.append(np.frombuffer(digits, dtype=np.uint8))
-    return np.concatenate(images), np.concatenate(labels)
+    parts = [
+        _read_raw(images_path(folder, part))[_IMAGES_HEADER:] for part in (TRAINING_PART, TEST_PART)
+    ]
+    images = [np.frombuffer(part, dtype=np.uint8).reshape(-1, SPEC.pixels) for part in parts]
+    return np.concatenate(images), read_labels(folder)
+
+
+def read_labels(folder: Path) -> NDArray[np.uint8]:
+    """Return MNIST's labels alone, as `read_mnist` does."""
+    parts = [
+        _read_raw(folder / f"{part}-labels-idx1-ubyte.gz")[_LABELS_HEADER:]
+        for part in (TRAINING_PART, TEST_PART)
+    ]
+    return np.concatenate([np.frombuffer(part, dtype=np.uint8) for part in parts])
 
 
 def _read_raw(path: Path) -> bytes:

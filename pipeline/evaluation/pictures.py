@@ -33,7 +33,8 @@ def draw_run_pictures(run: Run, images: NDArray[np.uint8], report: Report) -> No
             report(f"no learning curves: {error}")
     stored = run.load_arrays("validation")
     labels, probabilities = stored["labels"], stored["probabilities"]
-    mistakes = plots.worst_mistakes(images, labels, probabilities, stored["rows"])
+    title = f"{run.id}, validation rows"
+    mistakes = plots.worst_mistakes(images, labels, probabilities, stored["rows"], title=title)
     plots.save(mistakes, png_files.mistakes_file(run))
 
 
@@ -41,7 +42,8 @@ def draw_heatmap(run: Run, path: Path) -> None:
     """Draw the confusion table of the run's stored validation probabilities to `path`."""
     stored = run.load_arrays("validation")
     predictions = stored["probabilities"].argmax(axis=1)
-    plots.save(plots.confusion_heatmap(stored["labels"], predictions, run.id), path)
+    title = f"{run.id}, validation rows"
+    plots.save(plots.confusion_heatmap(stored["labels"], predictions, title), path)
 
 
 def member_curves(run: Run, index: int) -> Figure:
@@ -54,8 +56,10 @@ def member_curves(run: Run, index: int) -> Figure:
     kept_epochs = [checkpoint.epoch for checkpoint in member.checkpoints]
     loss = run.training.recipe.training.loss
     unit = "mean squared error" if loss == "mean_squared_error" else "nats"
+    members = len(run.training.members)
+    title = f"{run.id}, member {index + 1} of {members}" if members > 1 else run.id
     try:
-        return plots.learning_curves(read_history(path), kept_epochs, unit)
+        return plots.learning_curves(read_history(path), kept_epochs, title, unit)
     except (OSError, ValueError) as error:
         detail = error.strerror if isinstance(error, OSError) else None
         raise PipelineError(

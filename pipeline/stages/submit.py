@@ -14,6 +14,9 @@ from pipeline.runs import Run
 from pipeline.stages.context import Context
 from pipeline.stages.submission import write_submission
 
+_REVEALED = {"private_score", "hidden_score", "revealed_at"}
+"""What only `make reveal` shows."""
+
 
 @dataclass(frozen=True)
 class SubmitResult:
@@ -36,7 +39,7 @@ class SubmitResult:
             "csv": str(self.csv),
             "note": self.note,
             "validation": scores.model_dump() if scores else None,
-            "upload": self.upload.model_dump() if self.upload else None,
+            "upload": self.upload.model_dump(exclude=_REVEALED) if self.upload else None,
         }
 
     def lines(self) -> list[str]:
@@ -61,10 +64,6 @@ class SubmitResult:
             )
         if upload and upload.public_score is not None:
             lines.append(f"public score {upload.public_score:.5f}")
-        if upload and upload.private_score is not None:
-            lines.append(f"private score {upload.private_score:.5f}")
-        if upload and upload.hidden_score is not None:
-            lines.append(f"all hidden rows {upload.hidden_score:.5f}")
         return lines
 
 

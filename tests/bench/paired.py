@@ -8,10 +8,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from pipeline.competitions.practice.scorer import HIDDEN_FILE
 from pipeline.evaluation import scores
+from tests.practice.hidden import hidden_of
 
 
 def main() -> None:
@@ -20,7 +19,7 @@ def main() -> None:
     parser.add_argument("files", nargs=2, type=Path, help="test.npz with `probabilities`")
     parser.add_argument("--digits", type=Path, required=True)
     arguments = parser.parse_args()
-    labels = pd.read_csv(arguments.digits / HIDDEN_FILE)["Label"].to_numpy()
+    labels = hidden_of(arguments.digits).labels
     correct = []
     for path in arguments.files:
         with np.load(path) as stored:

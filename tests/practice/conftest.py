@@ -3,20 +3,19 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.draw import Hidden
 from pipeline.competitions.practice.source import PracticeSource
 from pipeline.competitions.sources import MNIST_FOLDER
-from tests.practice.hidden import hidden_rows
+from tests.practice.hidden import hidden_of
 
 
 @pytest.fixture(scope="module")
-def hidden(practice: PracticeSource) -> NDArray[np.int64]:
-    """The hidden labels, in the order of test.csv."""
-    return np.array([int(row["Label"]) for row in hidden_rows(practice.folder)])
+def hidden(practice: PracticeSource) -> Hidden:
+    """The hidden rows."""
+    return hidden_of(practice.folder)
 
 
 @pytest.fixture

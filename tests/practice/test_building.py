@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.practice import builder
 from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.draw import Hidden
 from pipeline.competitions.practice.source import PracticeSource
 from pipeline.competitions.protocol import Competition, Source
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data import digits, mnist
-from tests.practice.hidden import hidden_rows
 
-NAMES = ("train.csv", "test.csv", "sample_submission.csv", "hidden/labels.csv")
+NAMES = ("train.csv", "test.csv", "sample_submission.csv")
 
 
 def sums(folder: Path) -> dict[str, str]:
@@ -36,7 +35,7 @@ def test_is_a_source_and_a_competition(practice: PracticeSource) -> None:
 
 
 def test_all_of_mnist_is_used_once_and_with_its_label(
-    practice: PracticeSource, hidden: NDArray[np.int64]
+    practice: PracticeSource, hidden: Hidden
 ) -> None:
     train = digits.read_train(practice.folder / "train.csv", 42_000)
     test = digits.read_test(practice.folder / "test.csv", 28_000)
@@ -45,7 +44,7 @@ def test_all_of_mnist_is_used_once_and_with_its_label(
     def pairs(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> set[tuple[bytes, int]]:
         return {(im.tobytes(), int(label)) for im, label in zip(images, labels, strict=True)}
 
-    labelled, unlabelled = pairs(train.images, train.labels), pairs(test, hidden)
+    labelled, unlabelled = pairs(train.images, train.labels), pairs(test, hidden.labels)
     # MNIST holds no image twice, so sets lose nothing.
     assert (len(labelled), len(unlabelled)) == (42_000, 28_000)
     assert not labelled & unlabelled
@@ -78,14 +77,11 @@ def test_table_is_written_as_pandas_would(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text() == "a,b,c,d\n" + rows
 
 
-def test_a_quarter_of_the_hidden_rows_is_public(practice: PracticeSource) -> None:
-    rows = hidden_rows(practice.folder)
-    assert [row["ImageId"] for row in rows] == [str(number) for number in range(1, 28_001)]
-    assert Counter(row["Usage"] for row in rows) == {"Public": 7_000, "Private": 21_000}
-    public = Counter(row["Label"] for row in rows if row["Usage"] == "Public")
-    everyone = Counter(row["Label"] for row in rows)
-    assert all(abs(public[label] - everyone[label] / 4) < 1 for label in everyone)
-    assert len({row["Usage"] for row in rows[:100]}) == 2, "not shuffled"
+def test_a_quarter_of_the_hidden_rows_is_public(hidden: Hidden) -> None:
+    labels, public = hidden
+    assert (len(labels), len(public), public.sum()) == (28_000, 28_000, 7_000)
+    assert (np.abs(np.bincount(labels[public]) - np.bincount(labels) / 4) < 1).all()
+    assert 0 < public[:100].sum() < 100, "not shuffled"
 
 
 def test_a_complete_folder_is_not_written_to(practice: PracticeSource) -> None:
@@ -106,11 +102,17 @@ def damage_a_byte(folder: Path) -> None:
         file.write(b"9" if file.read(1) != b"9" else b"8")
 
 
+def edit_stamp(folder: Path, **changes: object) -> None:
+    path = folder / "practice.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut": lambda folder: (folder / "train.csv").write_bytes(b"label,pixel0\n"),
     "a byte": damage_a_byte,
-    "hidden labels gone": lambda folder: shutil.rmtree(folder / "hidden"),
     "stamp gone": lambda folder: (folder / "practice.json").unlink(),
+    "an earlier format": lambda folder: edit_stamp(folder, format=1),
+    "no checksum": lambda folder: edit_stamp(folder, hidden_sha256=""),
     "stamp cut": lambda folder: (folder / "practice.json").write_text('{"format": 1'),
 }
 
@@ -135,9 +137,12 @@ def test_a_damaged_folder_is_rebuilt_to_the_same_bytes(
 ) -> None:
     damage_a_byte(copy.folder)
     (copy.folder / "train.csv").unlink()
+    (copy.folder / "hidden").mkdir()  # as earlier versions left it
+    (copy.folder / "hidden" / "labels.csv").write_text("ImageId,Label,Usage\n1,2,Public\n")
     assert files.sha256(copy.folder / "test.csv") != files.sha256(practice.folder / "test.csv")
     copy.fetch()
     assert sums(copy.folder) == sums(practice.folder)
+    assert not (copy.folder / "hidden").exists()
     stamp = json.loads((copy.folder / "practice.json").read_text())
     assert {name: noted["sha256"] for name, noted in stamp["files"].items()} == sums(copy.folder)
 
@@ -160,9 +165,7 @@ def test_files_that_were_only_touched_are_kept(copy: PracticeSource) -> None:
     PracticeSource(copy.folder, copy.folder / "no mnist", 0).fetch()
 
 
-def test_another_seed_is_another_competition(
-    practice: PracticeSource, hidden: NDArray[np.int64], tmp_path: Path
-) -> None:
+def test_another_seed_is_another_competition(practice: PracticeSource, tmp_path: Path) -> None:
     other = PracticeSource(tmp_path / "other", MNIST_FOLDER, 1)
     other.fetch()
     mine, theirs = sums(practice.folder), sums(other.folder)

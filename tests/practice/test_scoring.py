@@ -1,75 +1,79 @@
 """Practice submissions: scored, listed, and the hidden labels seen by the scorer alone."""
 
-import ast
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
-from pipeline.competitions.practice import builder, scorer
+from pipeline.competitions.practice import draw
 from pipeline.competitions.practice.competition import PracticeCompetition
+from pipeline.competitions.practice.draw import Hidden
 from pipeline.competitions.practice.source import PracticeSource
-from tests.practice.hidden import hidden_rows
+from tests.commands import REPOSITORY
 
-COLUMNS = "ref,fileName,date,description,status,publicScore,privateScore,hiddenScore"
+COLUMNS = "ref,fileName,date,description,status,publicScore,privateScore"
 
 
 def test_a_submission_is_scored_on_public_and_private_rows(
     competition: PracticeCompetition,
     copy: PracticeSource,
-    hidden: NDArray[np.int64],
+    hidden: Hidden,
     tmp_path: Path,
 ) -> None:
-    public = np.array([row["Usage"] == "Public" for row in hidden_rows(copy.folder)])
-    predicted = hidden.copy()
+    public, predicted = hidden.public, hidden.labels.copy()
     wrong = np.concatenate([np.flatnonzero(public)[:70], np.flatnonzero(~public)[:84]])
     predicted[wrong] = (predicted[wrong] + 1) % 10
     path = tmp_path / "run.csv"
     submission.write(path, predicted)
     entry = competition.submit(path, "run one [token-1]", "token-1")
-    assert (entry.public_score, entry.private_score) == (0.99, 0.996)
+    assert (entry.public_score, entry.private_score) == (0.99, None)
     assert (entry.reference, entry.status, entry.file_name) == ("practice-1", "complete", "run.csv")
-    score = scorer.score(copy.folder, submission.check(path))
-    assert (score.public, score.private) == (0.99, 0.996)
-    assert score.hidden == 1 - 154 / 28_000
+    score = competition.reveal(path)
+    assert score.public == (6_930, 7_000)
+    assert score.private == (20_916, 21_000)
+    assert score.hidden == (28_000 - 154, 28_000)
+    assert [part.share for part in vars(score).values()] == [0.99, 0.996, 0.9945]
 
 
 def test_a_token_is_submitted_once(
     competition: PracticeCompetition,
     copy: PracticeSource,
-    hidden: NDArray[np.int64],
+    hidden: Hidden,
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "run.csv"
-    submission.write(path, hidden)
+    submission.write(path, hidden.labels)
     assert competition.submissions() == []
     first = competition.submit(path, 'said "so", [a]', "[a]")
-    submission.write(path, (hidden + 1) % 10)
+    submission.write(path, (hidden.labels + 1) % 10)
     assert competition.submit(path, "again [a]", "[a]") == first
     second = competition.submit(path, "other [b]", "[b]")
-    assert (second.public_score, second.private_score) == (0.0, 0.0)
+    assert second.public_score == 0.0
     assert competition.submissions() == [second, first]
     text = (copy.folder / "submissions.csv").read_text().splitlines()
     assert text[0] == COLUMNS
     assert text[1].startswith("practice-1,run.csv,2")
-    assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,1.00000,1.00000')
+    assert text[1].endswith(',"said ""so"", [a]",complete,1.00000,')
 
 
 def test_scores_have_five_decimals(
     competition: PracticeCompetition,
     copy: PracticeSource,
-    hidden: NDArray[np.int64],
+    hidden: Hidden,
     tmp_path: Path,
 ) -> None:
-    predicted = hidden.copy()
-    predicted[:1000] = (predicted[:1000] + 1) % 10
+    predicted = hidden.labels.copy()
+    predicted[:1100] = (predicted[:1100] + 1) % 10
     submission.write(tmp_path / "run.csv", predicted)
-    exact = scorer.score(copy.folder, submission.check(tmp_path / "run.csv"))
+    exact = (predicted == hidden.labels)[hidden.public].mean()
     entry = competition.submit(tmp_path / "run.csv", "t", "t")
-    assert entry.private_score == round(exact.private, 5) != exact.private
+    assert entry.public_score == round(exact, 5) != exact
     assert competition.submissions() == [entry]
 
 
@@ -107,27 +111,38 @@ def test_a_damaged_list_is_refused(text: str, tmp_path: Path) -> None:
         competition.submissions()
 
 
-def test_only_the_scorer_knows_the_path_of_the_hidden_labels() -> None:
-    package = Path(builder.__file__).parents[2]
-    knowing, importing = set(), set()
-    for path in package.rglob("*.py"):
-        name = path.relative_to(package).as_posix()
-        tree = ast.parse(path.read_text())
-        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and id(node) not in docstrings:
-                text = str(node.value)
-                if text == "hidden" or "hidden/" in text:
-                    knowing.add(name)
-            if "HIDDEN_FILE" in (getattr(node, "id", ""), getattr(node, "attr", "")):
-                knowing.add(name)
-            if isinstance(node, ast.ImportFrom | ast.Import):
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                names += [alias.name for alias in node.names]
-                if any(module.split(".")[-1] == "scorer" for module in names):
-                    importing.add(name)
-    assert knowing == {"competitions/practice/scorer.py"}
-    assert importing == {
-        "competitions/practice/competition.py",
-        "competitions/practice/builder.py",
-    }
+def test_a_list_of_an_earlier_version_is_read_without_its_private_scores(tmp_path: Path) -> None:
+    competition = PracticeCompetition(PracticeSource(tmp_path, tmp_path / "no mnist", 0))
+    row = "practice-1,run.csv,2026-01-01T00:00:00+00:00,m [a],complete,0.99000,0.98000,0.98250"
+    (tmp_path / "submissions.csv").write_text(f"{COLUMNS},hiddenScore\n{row}\n")
+    (entry,) = competition.submissions()
+    assert (entry.public_score, entry.private_score) == (0.99, None)
+    assert "0.98" not in entry.model_dump_json()
+
+
+def test_labels_that_are_drawn_otherwise_score_nothing(
+    competition: PracticeCompetition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission.write(tmp_path / "run.csv", np.zeros(28_000, dtype=np.uint8))
+
+    def draw_otherwise(rows: object, **settings: object) -> object:
+        return train_test_split(rows, **{**settings, "random_state": 1})
+
+    monkeypatch.setattr(f"{draw.__name__}.train_test_split", draw_otherwise)
+    with pytest.raises(PipelineError, match=r"practice.json: records other hidden rows than are"):
+        competition.submit(tmp_path / "run.csv", "message [a]", "[a]")
+    assert competition.submissions() == []
+
+
+@pytest.mark.parametrize("module", ["draw", "scorer", "builder"])
+def test_the_import_of_the_hidden_labels_elsewhere_is_noticed(tmp_path: Path, module: str) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "*.toml")
+    shutil.copytree(REPOSITORY / "pipeline", tmp_path / "pipeline", ignore=ignored)
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    for code in (0, 1):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout
+        with (tmp_path / "pipeline" / "stages" / "look.py").open("a") as file:
+            file.write(f"\ndef f():\n    from pipeline.competitions.practice import {module}\n")
+    assert f"pipeline.stages.look -> pipeline.competitions.practice.{module}" in done.stdout

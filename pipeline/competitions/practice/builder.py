@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from pipeline.common import files
 from pipeline.competitions import submission
-from pipeline.competitions.practice import scorer
+from pipeline.competitions.practice.draw import draw
 from pipeline.data.mnist import read_mnist
 from pipeline.data.spec import SPEC
 
@@ -17,35 +16,22 @@ _CHUNK_ROWS = 2_000  # rows formatted at a time: 6 MB of text cells
 _BYTE_VALUES = range(256)
 
 
-def build(folder: Path, mnist_folder: Path, seed: int) -> list[Path]:
-    """Write the practice competition of `seed` into `folder` and return the files, in order.
+def build(folder: Path, mnist_folder: Path, seed: int) -> tuple[list[Path], str]:
+    """Write the practice competition of `seed` into `folder`.
 
-    MNIST's 70,000 digits are shuffled and split by scikit-learn's `train_test_split`, stratified
-    by label: 42,000 for `train.csv`, 28,000 for `test.csv`. The labels of the latter go to the
-    scorer's file, which marks 7,000 rows, stratified too, as public. The same seed gives the same
+    Returns the files and the checksum of the hidden rows. Of MNIST's 70,000 digits, 42,000 go to
+    `train.csv` and 28,000 to `test.csv`, whose labels go nowhere. The same seed gives the same
     bytes. 0 <= `seed` < 2**32. Raises PipelineError if MNIST's files are missing or damaged.
     """
     images, labels = read_mnist(mnist_folder)
-    train, test = train_test_split(
-        np.arange(len(labels)),
-        train_size=SPEC.train_rows,
-        test_size=SPEC.test_rows,
-        random_state=seed,
-        stratify=labels,
-    )
-    public, _ = train_test_split(
-        np.arange(SPEC.test_rows),
-        train_size=SPEC.public_rows,
-        random_state=seed,
-        stratify=labels[test],
-    )
+    train, test, hidden = draw(labels, seed)
     train_path, test_path = folder / SPEC.train_file, folder / SPEC.test_file
     write_table(train_path, SPEC.train_columns, np.column_stack([labels[train], images[train]]))
     write_table(test_path, SPEC.test_columns, images[test])
     sample_path = folder / SPEC.sample_file
     with files.replacing(sample_path) as temporary:
         temporary.write_bytes(submission.content(np.zeros(SPEC.test_rows, dtype=np.uint8)))
-    return [train_path, test_path, sample_path, scorer.write_hidden(folder, labels[test], public)]
+    return [train_path, test_path, sample_path], hidden.checksum()
 
 
 def write_table(path: Path, columns: Sequence[str], table: NDArray[np.uint8]) -> None:

@@ -8,6 +8,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.competitions import submission
 from pipeline.competitions.csv_records import read_records, write_records
 from pipeline.competitions.practice import scorer
+from pipeline.competitions.practice.score import Score
 from pipeline.competitions.practice.source import PracticeSource, practice_key
 from pipeline.competitions.protocol import Entry
 
@@ -32,9 +33,9 @@ class PracticeCompetition:
     def submit(self, csv: Path, message: str, token: str) -> Entry:
         """Score `csv` and add it to the list of submissions, once per `token`.
 
-        Scores are rounded to 5 decimals, as on Kaggle. A malformed file is listed with the status
-        "error" and no score, also as on Kaggle. Raises PipelineError if `csv` is missing, or if
-        `message` does not contain the token.
+        The list has the public score alone, with 5 decimals, as on Kaggle. A malformed file is
+        listed with the status "error" and no score, also as on Kaggle. Raises PipelineError if
+        `csv` is missing, or if `message` does not contain the token.
         """
         if not token or token not in message:
             raise PipelineError(f"message: {message!r} lacks the token {token!r}; add it")
@@ -55,8 +56,20 @@ class PracticeCompetition:
         return False
 
     def submissions(self) -> list[Entry]:
-        """Return the submissions made so far, newest first. Raises PipelineError."""
-        return read_records(self._list_path, Entry, "a list of submissions")[::-1]
+        """Return the submissions made so far, newest first. Raises PipelineError.
+
+        Lists of earlier versions have private scores too; they are left out.
+        """
+        listed = read_records(self._list_path, Entry, "a list of submissions")
+        return [entry.model_copy(update={"private_score": None}) for entry in reversed(listed)]
+
+    def reveal(self, csv: Path) -> Score:
+        """Return the score of `csv` on the public, private and all hidden rows.
+
+        Raises PipelineError if it is no submission.
+        """
+        self.source.fetch()
+        return scorer.score(self.source, submission.check(csv))
 
     @property
     def _list_path(self) -> Path:
@@ -75,6 +88,5 @@ class PracticeCompetition:
             labels = submission.check(csv)
         except PipelineError:
             return entry
-        score = scorer.score(self.source.folder, labels)
-        scores = {f"{name}_score": round(share, 5) for name, share in vars(score).items()}
-        return entry.model_copy(update={"status": "complete", **scores})
+        public_score = scorer.score(self.source, labels).public.share
+        return entry.model_copy(update={"status": "complete", "public_score": public_score})

@@ -1,67 +1,50 @@
-"""Scores practice submissions: the only module that reads or writes the hidden labels."""
+"""Scores practice submissions. The hidden labels are in no file: they are derived to score."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.data.spec import SPEC
+from pipeline.competitions.practice.score import Part, Score
+from pipeline.competitions.practice.source import PracticeSource
+from pipeline.data import mnist
 
-HIDDEN_FILE = Path("hidden", "labels.csv")
-"""The path of the hidden labels inside the practice folder."""
-
-_ID_COLUMN, _LABEL_COLUMN = SPEC.submission_columns
-_USAGE_COLUMN, _PUBLIC, _PRIVATE = "Usage", "Public", "Private"
-
-
-@dataclass(frozen=True)
-class Score:
-    """The share of correct labels, in [0, 1], on the public, the private and all hidden rows."""
-
-    public: float
-    private: float
-    hidden: float
+if TYPE_CHECKING:
+    from pipeline.competitions.practice.draw import Hidden
 
 
-def score(folder: Path, predicted: NDArray[np.uint8]) -> Score:
+def score(source: PracticeSource, predicted: NDArray[np.uint8]) -> Score:
     """Compare `predicted`, uint8 [28000] in the order of `test.csv`, with the hidden labels.
 
-    `folder` is the practice folder. Raises PipelineError if the hidden labels are missing, or if
-    their number differs.
+    Raises PipelineError as `hidden_rows` does, and if the number of labels differs.
     """
-    path = folder / HIDDEN_FILE
-    try:
-        hidden = pd.read_csv(path)
-    except OSError as error:
+    labels, public = hidden_rows(source)
+    if len(predicted) != len(labels):
         raise PipelineError(
-            f"{path}: cannot be read: {error.strerror}; delete {folder} and make the data again"
-        ) from None
-    if len(predicted) != len(hidden):
-        raise PipelineError(
-            f"submission: has {len(predicted):,} labels; {len(hidden):,} are needed"
+            f"submission: has {len(predicted):,} labels; {len(labels):,} are needed"
         )
-    correct = predicted == hidden[_LABEL_COLUMN].to_numpy()
-    public = hidden[_USAGE_COLUMN].to_numpy() == _PUBLIC
-    return Score(
-        public=float(correct[public].mean()),
-        private=float(correct[~public].mean()),
-        hidden=float(correct.mean()),
-    )
+    correct = predicted == labels
+    parts = (correct[public], correct[~public], correct)
+    return Score(*(Part(int(part.sum()), len(part)) for part in parts))
 
 
-def write_hidden(folder: Path, labels: NDArray[np.uint8], public_rows: NDArray[np.int64]) -> Path:
-    """Write the hidden `labels`, uint8 [28000], marked public or private; return the file's path.
+def hidden_rows(source: PracticeSource) -> Hidden:
+    """Derive the hidden rows of a practice competition whose files exist.
 
-    `public_rows` are row numbers of `test.csv`, counted from 0; all others are private.
+    Raises PipelineError if MNIST's labels are missing or damaged, or if the rows are not those that
+    `test.csv` was built with.
     """
-    table = pd.DataFrame({_LABEL_COLUMN: labels, _USAGE_COLUMN: _PRIVATE})
-    table.loc[public_rows, _USAGE_COLUMN] = _PUBLIC
-    table.index += SPEC.first_id
-    path = folder / HIDDEN_FILE
-    with files.replacing(path) as temporary:
-        table.to_csv(temporary, index_label=_ID_COLUMN, lineterminator="\n")
-    return path
+    # Importing scikit-learn takes 2 s, and every command imports this module.
+    from pipeline.competitions.practice.draw import draw
+
+    hidden = draw(mnist.read_labels(source.mnist_folder), source.seed).hidden
+    if hidden.checksum() != source.hidden_checksum():
+        raise PipelineError(
+            f"{source.stamp_path}: records other hidden rows than are drawn now; run `make setup` "
+            "to get the locked version of scikit-learn, or, if that changes nothing, delete this "
+            "file to have the data built again"
+        )
+    return hidden

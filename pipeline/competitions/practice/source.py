@@ -1,6 +1,7 @@
 """The practice competition's files: Kaggle's digit-recognizer rebuilt offline from MNIST."""
 
 import json
+import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.data.dataset import DataFiles
 from pipeline.data.spec import SPEC
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's content; a folder of another version is built again."""
 
 
@@ -23,9 +24,9 @@ def practice_key(seed: int) -> str:
 class PracticeSource:
     """The source `practice`: files in `folder`, made from `mnist_folder` with `seed`.
 
-    The folder contains `train.csv`, `test.csv` and `sample_submission.csv` in Kaggle's format,
-    `hidden/labels.csv` for the scorer, and `practice.json`, a stamp that is written last and shows
-    that the rest is complete. 0 <= `seed` < 2**32, else PipelineError.
+    The folder contains `train.csv`, `test.csv` and `sample_submission.csv` in Kaggle's format, and
+    `practice.json`, a stamp that is written last and shows that the rest is complete. The labels of
+    `test.csv` are in no file. 0 <= `seed` < 2**32, else PipelineError.
     """
 
     location = "practice"
@@ -62,24 +63,27 @@ class PracticeSource:
         # Importing scikit-learn takes 2 s, which is wasted if the folder is complete.
         from pipeline.competitions.practice import builder
 
-        self._stamp_path.unlink(missing_ok=True)
-        paths = builder.build(self.folder, self.mnist_folder, self.seed)
+        self.stamp_path.unlink(missing_ok=True)
+        paths, hidden_checksum = builder.build(self.folder, self.mnist_folder, self.seed)
+        if (self.folder / "hidden").exists():  # format 1 kept the hidden labels there
+            shutil.rmtree(self.folder / "hidden")
         stamp = {
             "format": FORMAT,
             "seed": self.seed,
+            "hidden_sha256": hidden_checksum,
             "files": {
                 path.relative_to(self.folder).as_posix(): files.state(path)
                 | {"sha256": files.sha256(path)}
                 for path in paths
             },
         }
-        files.write_text(self._stamp_path, json.dumps(stamp, indent=2) + "\n")
+        files.write_text(self.stamp_path, json.dumps(stamp, indent=2) + "\n")
 
     def _is_complete(self) -> bool:
         """Return whether all files exist as the stamp records them."""
         try:
-            stamp = json.loads(self._stamp_path.read_text(encoding="utf-8"))
-            if stamp["format"] != FORMAT:
+            stamp = json.loads(self.stamp_path.read_text(encoding="utf-8"))
+            if stamp["format"] != FORMAT or not stamp["hidden_sha256"]:
                 return False
             stamped_seed = stamp["seed"]
             unchanged = all(
@@ -96,8 +100,13 @@ class PracticeSource:
         return unchanged
 
     @property
-    def _stamp_path(self) -> Path:
+    def stamp_path(self) -> Path:
+        """The file that shows that the others are complete."""
         return self.folder / "practice.json"
+
+    def hidden_checksum(self) -> str:
+        """Return the checksum of the hidden rows that `test.csv` was built with, after `fetch`."""
+        return str(json.loads(self.stamp_path.read_text(encoding="utf-8"))["hidden_sha256"])
 
 
 def _is_unchanged(path: Path, recorded: dict[str, int | str]) -> bool:

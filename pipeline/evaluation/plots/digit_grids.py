@@ -57,8 +57,9 @@ def worst_mistakes(
     probabilities: NDArray[np.floating],
     row_ids: NDArray[np.integer],
     count: int = 25,
+    title: str = "",
 ) -> Figure:
-    """Draw up to `count` > 0 wrong predictions, the most certain first.
+    """Draw up to `count` > 0 wrong predictions, the most certain first, below a `title`.
 
     `images` is uint8 [n, 28, 28, 1], n > 0; `labels` is integers [n] in 0..9; `probabilities` is
     floats [n, 10]; `row_ids` is integers [n], the row numbers to print. If no prediction is wrong,
@@ -74,6 +75,7 @@ def worst_mistakes(
     worst = mistakes[np.argsort(-certainty[mistakes], kind="stable")][:count]
     if not len(worst):
         figure = Figure(figsize=(6, 2), layout="constrained")
+        figure.suptitle(title)
         figure.text(0.5, 0.5, f"no mistakes in {rows:,} images", ha="center", va="center")
         return figure
     captions = [
@@ -83,5 +85,5 @@ def worst_mistakes(
         )
         for row in worst
     ]
-    heading = f"{len(worst)} of {len(mistakes):,} mistakes in {rows:,} images, most certain first"
-    return draw_grid(images[worst], captions, _MISTAKES, heading)
+    counts = f"{len(worst)} of {len(mistakes):,} mistakes in {rows:,} images, most certain first"
+    return draw_grid(images[worst], captions, _MISTAKES, f"{title}\n{counts}")

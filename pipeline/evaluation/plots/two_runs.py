@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.data.checks import check_digits, check_rows
 from pipeline.evaluation.plots._grid import Caption, draw_digit
-from pipeline.evaluation.plots.style import BLUE, VERMILION
+from pipeline.evaluation.plots.style import BLUE, VERMILION, plain_log_ticks
 
 MOST_OF_EACH = 24
 """The most digits that are drawn of those that only one of two runs gets right."""
@@ -46,9 +46,9 @@ def disagreements(only_first: Answers, only_second: Answers, names: tuple[str, s
     sides = (only_first, only_second)
     most = max(min(len(side.images), MOST_OF_EACH) for side in sides)
     lines = max(1, -(-most // _COLUMNS))
-    figure = Figure(figsize=(2 * _COLUMNS * 1.35, lines * 1.75 + 1.3), layout="constrained")
+    figure = Figure(figsize=(2 * _COLUMNS * 1.35, lines * 1.65 + 1.3), layout="constrained")
     figure.suptitle(f"A: {names[0]}\nB: {names[1]}", fontsize=11)
-    halves = figure.subfigures(1, 2, squeeze=False, wspace=0.04).ravel()
+    halves = figure.subfigures(1, 2, squeeze=False, wspace=0.1).ravel()
     for half, side, name, colour in zip(halves, sides, "AB", (BLUE, VERMILION), strict=True):
         _draw_side(half, side, name, colour, lines)
     return figure
@@ -106,7 +106,7 @@ def overlaid_curves(
             error.plot(table["epoch"], wrong, **style)
             loss.plot(table["epoch"], table["val_loss"].clip(lower=_LEAST_LOSS), **style)
     _finish(error, "validation error (%)")
-    _finish(loss, "validation loss")
+    _finish(loss, "validation loss, as trained")
     figure.legend(*error.get_legend_handles_labels(), loc="outside upper center")
     return figure
 
@@ -114,7 +114,5 @@ def overlaid_curves(
 def _finish(axes: Axes, name: str) -> None:
     axes.set(xlabel="epoch", ylabel=name, yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    plain_log_ticks(axes.yaxis)
     axes.grid(alpha=0.3)
