@@ -21,8 +21,10 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from pipeline.competitions import submission
+from pipeline.data.mnist import CHECKSUMS
 from tests.commands import REPOSITORY, variables_of_targets
 from tests.kaggle_stand_in import TOKEN, StandIn
+from tests.practice.hidden import hidden_of, holds_labels
 
 OPTIONS = set().union(*variables_of_targets().values())
 QUICK = ["--recipe", "quick", "--set", "training.epochs=1"]
@@ -37,9 +39,8 @@ def note(event, arguments):
         while frame:
             callers.add(frame.f_globals.get("__name__", ""))
             frame = frame.f_back
-        if "hidden" in arguments[0] or "mnist" in arguments[0]:
-            reads = "w" not in str(arguments[1]) and "a" not in str(arguments[1])
-            opened.append([arguments[0], reads, sorted(callers)])
+        if "data/mnist/" in arguments[0]:
+            opened.append([arguments[0], sorted(callers)])
 
 opened = []
 sys.addaudithook(note)
@@ -95,7 +96,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def first(workspace: Workspace) -> subprocess.CompletedProcess[str]:
-    """The first `submit` in the workspace. It notes the files with labels that it opens."""
+    """The first `submit` in the workspace. It notes which of MNIST's files are opened by whom."""
     opened = str(workspace.folder / "opened.json")
     return workspace.run("submit", *QUICK, program=("-c", AUDITED), OPENED=opened)
 
@@ -106,10 +107,12 @@ def kaggle(
 ) -> Iterator[tuple[StandIn, Workspace]]:
     """A stand-in for Kaggle with the practice competition's files, and a workspace with a token."""
     data = workspace.folder / "data" / "practice"
+    hidden = workspace.folder / "home" / "hidden.csv"
+    submission.write(hidden, hidden_of(data).labels)
     with StandIn(
         train_csv=data / "train.csv",
         test_csv=data / "test.csv",
-        hidden_labels=data / "hidden" / "labels.csv",
+        hidden_labels=hidden,
     ) as server:
         environment = server.environment(workspace.folder / "home")
         yield server, Workspace(workspace.folder, {**environment, "PYTHONPATH": str(REPOSITORY)})
@@ -123,14 +126,13 @@ def test_one_command_makes_a_scored_submission(
     lines = first.stdout.splitlines()
     assert lines[0].startswith("source: the practice competition, as no Kaggle credentials")
     assert re.search(r"validation accuracy 0\.9\d+ on 6,300 rows \(95 % interval", first.stdout)
-    assert re.search(r"^public score 0\.9\d{4}$", first.stdout, re.MULTILINE)
-    assert re.search(r"^private score 0\.9\d{4}$", first.stdout, re.MULTILINE)
-    score = re.search(r"^all hidden rows (0\.\d{5})$", first.stdout, re.MULTILINE)
+    score = re.search(r"^public score (0\.9\d{4})$", first.stdout, re.MULTILINE)
     assert score
+    assert "private" not in first.stdout
     run = workspace.only_run("quick-s0-*")
     labels = submission.check(workspace.folder / "submissions" / f"{run.name}.csv")
-    hidden = pd.read_csv(workspace.folder / "data/practice/hidden/labels.csv")
-    accuracy = accuracy_score(hidden["Label"], labels)
+    hidden, public = hidden_of(workspace.folder / "data" / "practice")
+    accuracy = accuracy_score(hidden[public], labels[public])
     assert float(score[1]) == pytest.approx(accuracy, abs=1e-5)
     assert accuracy > 0.9
     expected = ["members/0/curves.png", "mistakes.png", "validation.npz", "test.npz", "run.json"]
@@ -138,21 +140,21 @@ def test_one_command_makes_a_scored_submission(
     assert (workspace.folder / "submissions" / f"{run.name}.png").stat().st_size > 10_000
 
 
-def test_only_the_scorer_reads_the_hidden_labels(
+def test_the_hidden_labels_are_drawn_by_builder_and_scorer_and_in_no_file(
     workspace: Workspace, first: subprocess.CompletedProcess[str]
 ) -> None:
     opened = json.loads((workspace.folder / "opened.json").read_text())
-    hidden = [callers for path, reads, callers in opened if "hidden" in path and reads]
-    mnist = [callers for path, _, callers in opened if "data/mnist/" in path]
-    assert hidden
-    assert mnist
-    checksum = {"pipeline.common.files", "pipeline.competitions.practice.source"}
-    for callers in hidden:
-        # The other reader is the checksum of the file that has just been made.
-        assert "pipeline.competitions.practice.scorer" in callers or checksum <= set(callers)
-    assert any("pipeline.competitions.practice.scorer" in callers for callers in hidden)
-    for callers in mnist:
-        assert "pipeline.competitions.practice.builder" in callers
+    assert {path.rsplit("/", 1)[-1] for path, _ in opened} == {f"{one}.gz" for one in CHECKSUMS}
+    module = "pipeline.competitions.practice"
+    for path, callers in opened:
+        readers = {f"{module}.builder", f"{module}.scorer"} & set(callers)
+        assert len(readers) == 1, path
+        assert "labels" in path or readers == {f"{module}.builder"}
+    hidden = hidden_of(workspace.folder / "data" / "practice").labels
+    folders = [workspace.folder / name for name in ("data/practice", "runs", "submissions")]
+    paths = [path for one in folders for path in one.rglob("*") if path.is_file()]
+    assert len(paths) > 10
+    assert [path for path in paths if holds_labels(path, hidden)] == []
 
 
 def test_the_same_command_again_trains_and_uploads_nothing(
@@ -163,7 +165,7 @@ def test_the_same_command_again_trains_and_uploads_nothing(
     assert again.returncode == 0, again.stderr
     assert "is trained already" in again.stdout
     assert "nothing was uploaded" in again.stdout
-    assert first.stdout.splitlines()[-4:] == again.stdout.splitlines()[-4:]
+    assert first.stdout.splitlines()[-2:] == again.stdout.splitlines()[-2:]
     assert (workspace.folder / "submissions" / "ledger.csv").read_text() == ledger
 
 
@@ -176,6 +178,7 @@ def test_force_uploads_an_identical_csv_again(
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["upload"]["message"].endswith("once more")
+    assert not {"private_score", "hidden_score"} & result["upload"].keys()
     ledger = pd.read_csv(workspace.folder / "submissions" / "ledger.csv")
     assert list(ledger["run"]) == [name, name]
     assert ledger["token"].nunique() == 2
@@ -537,7 +540,7 @@ def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensor
 
 def test_make_lists_every_target() -> None:
     listing = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    targets = "setup data split train ensemble submission submit compare report look baselines"
-    targets += " runs doctor bench lint test test-slow clean help"
+    targets = "setup data split train ensemble submission submit reveal leaderboard compare report"
+    targets += " look baselines runs doctor bench lint test test-slow clean help"
     for target in targets.split():
         assert f"  make {target} " in listing.stdout

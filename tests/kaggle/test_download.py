@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from pipeline.common.errors import PipelineError
-from pipeline.competitions.kaggle.download import BrokenArchiveError, unpack
+from pipeline.competitions.kaggle.archive import BrokenArchiveError
+from pipeline.competitions.kaggle.download import unpack
 from pipeline.competitions.protocol import Competition, Source
 from tests.commands import REPOSITORY, wait_until
 from tests.kaggle.bench import RULES, SETTINGS, Bench

@@ -1,12 +1,15 @@
 """Practice submissions: scored, listed, and the hidden labels seen by the scorer alone."""
 
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from pipeline.common.errors import PipelineError
@@ -16,6 +19,7 @@ from pipeline.competitions.practice.competition import PracticeCompetition
 from pipeline.competitions.practice.draw import Hidden
 from pipeline.competitions.practice.source import PracticeSource
 from tests.commands import REPOSITORY
+from tests.practice.hidden import holds_labels
 
 COLUMNS = "ref,fileName,date,description,status,publicScore,privateScore"
 
@@ -132,6 +136,24 @@ def test_labels_that_are_drawn_otherwise_score_nothing(
     with pytest.raises(PipelineError, match=r"practice.json: records other hidden rows than are"):
         competition.submit(tmp_path / "run.csv", "message [a]", "[a]")
     assert competition.submissions() == []
+
+
+FORMS: dict[str, Callable[[Path, NDArray[np.uint8]], object]] = {
+    "a.csv": submission.write,
+    "a.npy": np.save,
+    "a.npz": lambda path, labels: np.savez_compressed(path, rows=labels.astype(np.float32)),
+    "a.json": lambda path, labels: path.write_text(json.dumps(labels.tolist())),
+    "a.bin": lambda path, labels: path.write_bytes(b"head" + labels.astype("i8").tobytes()),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_labels_in_a_file_are_noticed(hidden: Hidden, tmp_path: Path, name: str) -> None:
+    others = hidden.labels.copy()
+    others[-1] = (others[-1] + 1) % 10
+    for labels, noticed in ((hidden.labels, True), (others, False)):
+        FORMS[name](tmp_path / name, labels)
+        assert holds_labels(tmp_path / name, hidden.labels) == noticed
 
 
 @pytest.mark.parametrize("module", ["draw", "scorer", "builder"])

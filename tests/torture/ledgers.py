@@ -46,7 +46,7 @@ def table(content: bytes) -> list[Row]:
     return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
 
 
-COLUMNS = (*TEXTS, "status", "public_score", "private_score", "hidden_score")
+COLUMNS = (*TEXTS, "status", "public_score", "private_score", "hidden_score", "revealed_at")
 CELLS = ODD_TEXTS | st.sampled_from(
     ["0.5", "95.5", "nan", "1e999", "-1", "complete", "error", "sent"]
 )

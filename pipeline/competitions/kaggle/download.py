@@ -1,33 +1,24 @@
 """The digits as Kaggle serves them: downloaded, checked, and put in place all together or not."""
 
-import io
 import json
 import resource
 import shutil
-import struct
 import zipfile
-import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.common.text import printable
+from pipeline.competitions.kaggle.archive import BrokenArchiveError, open_archive, write_member
 from pipeline.competitions.kaggle.calls import call
 from pipeline.competitions.kaggle.credentials import require_credentials
 from pipeline.data.dataset import DataFiles
 from pipeline.data.digits import read_test, read_train
 from pipeline.data.spec import SPEC
-
-# What zipfile raises on damaged contents. It raises RuntimeError on encrypted ones, and a subclass
-# of it on a version that it does not know. Names that cannot be decoded raise ValueError, and
-# damaged headers any of the last ones.
-_DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError),
-    *(ValueError, LookupError, OverflowError, struct.error, MemoryError),
-)
 
 _LARGEST = {SPEC.train_file: 200_000_000, SPEC.test_file: 200_000_000, SPEC.sample_file: 2_000_000}
 """The most bytes of each file. 42,000 rows of 785 cells of at most 4 characters are 132 MB."""
@@ -35,13 +26,6 @@ _LARGEST = {SPEC.train_file: 200_000_000, SPEC.test_file: 200_000_000, SPEC.samp
 _LARGEST_ARCHIVE = 300_000_000  # bytes; Kaggle's has 15 MB
 _NEEDED_SPACE = 150_000_000  # bytes: the archive and what is in it, 77 MB of it in train.csv
 _NEEDED_FILE = 100_000_000
-_MOST_MEMBERS = 100
-_LARGEST_PIECE = 1 << 20  # bytes
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-
-class BrokenArchiveError(PipelineError):
-    """The archive is cut or damaged; another download may be complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,21 +168,15 @@ def unpack(archive: Path, folder: Path) -> None:
     end, where zipfile compares its checksum, and every cell is checked. Raises BrokenArchiveError
     or PipelineError, and then `folder` has not changed.
     """
-    _check_size(archive.stat().st_size, _LARGEST_ARCHIVE, archive.name)
     try:
-        with _Pieces(io.FileIO(archive)) as pieces, zipfile.ZipFile(pieces) as file:
-            names = _names_to_unpack(file)
+        with open_archive(archive, _LARGEST_ARCHIVE) as file:
+            names = _names_to_unpack(file.namelist())
             for name in names:
                 _extract(file, name, archive.with_name(name))
         _check_unpacked(archive.parent)
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             files.publish(archive.with_name(name), folder / name)
-    except _DAMAGE as damage:
-        raise BrokenArchiveError(
-            f"{archive.name}: the downloaded file is not a whole zip archive "
-            f"({printable(str(damage) or type(damage).__name__)}); run the same command again"
-        ) from None
     except OSError as error:
         raise PipelineError(
             f"{folder}: cannot unpack {archive.name} there ({error.strerror}); 150 MB of free "
@@ -206,46 +184,13 @@ def unpack(archive: Path, folder: Path) -> None:
         ) from None
 
 
-class _Pieces(io.BufferedReader):
-    """An archive of which zipfile cannot read a list of millions of members into memory."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read as a file does. Raises PipelineError if more than a MiB is asked for at once."""
-        if size is not None and size > _LARGEST_PIECE:
-            raise _refused(f"its list of members has {size / 1e6:,.0f} MB")
-        return super().read(size)
-
-
-def _refused(reason: str) -> PipelineError:
-    return PipelineError(
-        f"{SPEC.archive}: refused, because {reason}; see {SPEC.url}/data for what the competition "
-        "offers"
-    )
-
-
-def _check_size(size: int, largest: int, name: str) -> None:
-    """Raise PipelineError if a file has more bytes than the competition's can have."""
-    if size > largest:
-        raise _refused(f"{name} has more than {largest / 1e6:,.0f} MB")
-
-
-def _names_to_unpack(file: zipfile.ZipFile) -> list[str]:
+def _names_to_unpack(members: Sequence[str]) -> list[str]:
     """Return the names of the files to unpack; no others are ever written.
 
     The archive may contain each as it is, or zipped once more. Raises PipelineError if a data file
-    is missing, or if any member's name points outside the folder.
+    is missing.
     """
-    names, members = (*SPEC.data_files, SPEC.sample_file), file.namelist()
-    if len(members) > _MOST_MEMBERS:
-        raise _refused(f"it has {len(members):,} members, and {_MOST_MEMBERS} are allowed")
-    for member in members:
-        path, windows = PurePosixPath(member), PureWindowsPath(member)
-        if path.is_absolute() or windows.anchor or ".." in (*path.parts, *windows.parts):
-            raise PipelineError(
-                f"{SPEC.archive}: refused, because its member {printable(member)!r} points "
-                f"outside the folder; only {', '.join(names)} belong in it; download it again "
-                "over a network that you trust"
-            )
+    names = (*SPEC.data_files, SPEC.sample_file)
     present = [name for name in names if name in members or f"{name}.zip" in members]
     for name in SPEC.data_files:
         if name not in present:
@@ -270,27 +215,11 @@ def _check_unpacked(folder: Path) -> None:
 def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
     """Write the member `name`, or the one of that name in the member `name`.zip, to `target`."""
     if name in file.namelist():
-        _write(file, name, name, target)
+        write_member(file, name, target, _LARGEST[name])
         return
     packed = target.with_name(f"{name}.zip")
-    _write(file, packed.name, name, packed)
-    with _Pieces(io.FileIO(packed)) as pieces, zipfile.ZipFile(pieces) as nested:
+    write_member(file, packed.name, packed, _LARGEST[name])
+    with open_archive(packed, _LARGEST[name]) as nested:
         if name not in nested.namelist():
-            raise zipfile.BadZipFile(f"no {name} in {packed.name}")
-        _write(nested, name, name, target)
-
-
-def _write(file: zipfile.ZipFile, member: str, name: str, target: Path) -> None:
-    """Write a member to `target`, as far as the file `name` may have so many bytes.
-
-    The archive's own word on the size is not trusted. zipfile cannot unpack other methods piece by
-    piece: a kilobyte of bzip2 becomes gigabytes in memory.
-    """
-    if file.getinfo(member).compress_type not in _METHODS:
-        raise _refused(f"{member} is not packed by deflate")
-    with file.open(member) as source, target.open("wb") as sink:
-        size = 0
-        while block := source.read(_LARGEST_PIECE):
-            size += len(block)
-            _check_size(size, _LARGEST[name], member)
-            sink.write(block)
+            raise zipfile.BadZipFile(f"no {name} in it")
+        write_member(nested, name, target, _LARGEST[name])
