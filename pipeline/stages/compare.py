@@ -87,9 +87,10 @@ def _compare_two(context: Context, options: CompareOptions) -> None:
     def draw_curves() -> Path:
         return two_pictures.draw_curves(first, second, folder)
 
+    tell = context.report if options.as_json else print
     for subject, draw in (("digits", draw_digits), ("curves", draw_curves)):
         try:
-            context.report(f"wrote {draw()}")
+            tell(f"wrote {printable(draw(), 5_000)}")
         except PipelineError as error:
             context.report(f"no picture of the {subject}: {error}")
 

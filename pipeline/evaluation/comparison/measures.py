@@ -13,6 +13,7 @@ from pipeline.evaluation import scores
 from pipeline.evaluation.comparison.model import AgainstBest, Scores
 from pipeline.evaluation.comparison.recipes import RecipeRuns
 from pipeline.evaluation.comparison.scored_run import common_rows
+from pipeline.evaluation.statistics.public_score import public_score_interval
 
 
 def scores_of(
@@ -41,9 +42,7 @@ def scores_of(
         rows=rows,
         one_fold_a_row=one_fold_a_row,
         rows_also_chose=rows_also_chose,
-        expected_public=scores.wilson_interval(
-            round(right * SPEC.public_rows / rows), SPEC.public_rows
-        ),
+        expected_public=public_score_interval(right, rows, SPEC.public_rows),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.competitions.ledger import Upload
+from pipeline.competitions.ledger import Upload, after_reveal
 from pipeline.evaluation.comparison import measures
 from pipeline.evaluation.comparison.model import RunRow, Scores
 from pipeline.evaluation.comparison.recipes import seeds_of
@@ -41,5 +41,5 @@ def run_row(scored: ScoredRun, recipe_row: int, uploads: Sequence[Upload]) -> Ru
         private_score=upload.private_score if upload else None,
         hidden_score=upload.hidden_score if upload else None,
         submitted_at=upload.submitted_at if upload else "",
-        after_reveal=False,
+        after_reveal=upload is not None and after_reveal(upload, uploads),
     )

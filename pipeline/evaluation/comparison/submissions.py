@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.competitions.ledger import Upload
 from pipeline.evaluation.comparison.model import PublicScores
 from pipeline.evaluation.comparison.scored_run import ScoredRun
+from pipeline.evaluation.statistics.public_score import rank_correlation
 
 
 def scored_upload(scored: ScoredRun, uploads: Sequence[Upload]) -> Upload | None:
@@ -28,4 +29,14 @@ def public_scores(runs: Iterable[ScoredRun], uploads: Sequence[Upload]) -> list[
             accuracy = float(scored.correct.mean())
             point = (scored.run.id, accuracy, upload.public_score)
             points.setdefault(upload.competition, {}).setdefault(upload.sha256, point)
-    return [PublicScores(name, list(found.values()), None) for name, found in points.items()]
+    return [
+        PublicScores(
+            competition=name,
+            points=list(found.values()),
+            rank_correlation=rank_correlation(
+                [accuracy for _, accuracy, _ in found.values()],
+                [score for _, _, score in found.values()],
+            ),
+        )
+        for name, found in points.items()
+    ]
