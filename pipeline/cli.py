@@ -26,6 +26,7 @@ from pipeline.stages import (
     data,
     doctor,
     ensemble,
+    leaderboard,
     look,
     reveal,
     split,
@@ -132,6 +133,14 @@ def reveal_command(run: RunNames = "", as_json: Json = False, root: Root = HERE)
     report = _print_aside if as_json else _print
     result = reveal.reveal(Context(root, Request.parse("reveal", run=run), report))
     _print_result(result, as_json)
+
+
+@app.command("leaderboard")
+def leaderboard_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
+    """Download Kaggle's public leaderboard, and say which places the runs' scores would take."""
+    report = _print_aside if as_json else _print
+    request = Request.parse("leaderboard", run=run)
+    _print_result(leaderboard.leaderboard(Context(root, request, report)), as_json)
 
 
 @app.command("baselines")
