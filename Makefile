@@ -30,7 +30,7 @@ TAKES_baselines := SEEDS FORCE
 TAKES_bench := BENCH
 TAKES_torture := SEED TORTURE
 TAKES_audit-packages :=
-TAKES_compare :=
+TAKES_compare := WHERE SORT RUN ALL
 TAKES_report :=
 TAKES_runs :=
 TAKES_doctor :=
@@ -46,7 +46,7 @@ override KNOWN := $(sort PYTHON $(foreach target,$(LISTED),$(TAKES_$(target))))
 override GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),help)
 override TAKEN := PYTHON $(foreach goal,$(GOALS),$(if $(filter $(goal),$(LISTED)),$(TAKES_$(goal)),$(KNOWN)))
 override UNKNOWN := $(firstword $(filter-out $(KNOWN),$(GIVEN)))
-override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
+override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE ALL,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
 override UNUSED := $(firstword $(filter-out $(TAKEN),$(GIVEN)))
 override quoted = '$(subst ','\'',$(1))'
 
@@ -91,6 +91,7 @@ help: ## list the targets
 	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
 	@echo '             EXECUTOR=auto|serial|processes|ray  RAY_ADDRESS=<host:port>'
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
+	@echo '  compare:   WHERE="recipe=fast status=done ..."  SORT=<column>  ALL=1'
 	@echo '  baselines: SEEDS=<n>'
 	@echo '  bench:     BENCH="machine augmentation step throughput recipes inference members costs"'
 	@echo '  torture:   SEED=<n>  TORTURE="--csvs <n> --zips <n> --recipes <n> --runs <n> --ledgers <n> --answers <n> --kills <n>"'
@@ -151,7 +152,7 @@ leaderboard: $(READY) ## Kaggle's public leaderboard, and the places that own sc
 	@$(PIPELINE) leaderboard
 
 .PHONY: compare
-compare: $(READY) ## all runs, best first, with intervals and paired tests
+compare: $(READY) ## which recipe is better, and how sure that is; RUN="a b": two runs in depth
 	@$(PIPELINE) compare
 
 .PHONY: report

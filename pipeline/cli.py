@@ -3,12 +3,10 @@
 The stages import TensorFlow where they need it. This module never does.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
 
 import typer
 
@@ -22,6 +20,7 @@ from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
 from pipeline.stages import (
     baselines,
+    compare,
     data,
     doctor,
     ensemble,
@@ -36,6 +35,7 @@ from pipeline.stages import (
 from pipeline.stages.context import Context
 from pipeline.stages.options import (
     Count,
+    Csv,
     Executor,
     Force,
     Json,
@@ -50,11 +50,15 @@ from pipeline.stages.options import (
     Seed,
     Seeds,
     Settings,
+    ShowAll,
+    Sort,
     Source,
     Start,
     TrueLabel,
     View,
+    Where,
 )
+from pipeline.stages.printing import print_aside, print_json, print_line, print_result
 from pipeline.stages.request import DEFAULT_RECIPE, Request, check_text
 
 app = typer.Typer(
@@ -95,7 +99,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         executor: Executor = "auto",
         root: Root = HERE,
     ) -> None:
-        run_stage(_context(name, command, _print))
+        run_stage(_context(name, command, print_line))
 
 
 for _name, (_text, _run_stage) in STAGES.items():
@@ -118,24 +122,24 @@ def submit_command(
     root: Root = HERE,
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
-    result = submit.submit(_context("submit", command, _print_aside if as_json else _print))
-    _print_result(result, as_json)
+    result = submit.submit(_context("submit", command, print_aside if as_json else print_line))
+    print_result(result, as_json)
 
 
 @app.command("reveal")
 def reveal_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
     """Show a practice submission's private score too, and note in the ledger that it was shown."""
-    report = _print_aside if as_json else _print
+    report = print_aside if as_json else print_line
     result = reveal.reveal(Context(root, Request.parse("reveal", run=run), report))
-    _print_result(result, as_json)
+    print_result(result, as_json)
 
 
 @app.command("leaderboard")
 def leaderboard_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
     """Download Kaggle's public leaderboard, and say which places the runs' scores would take."""
-    report = _print_aside if as_json else _print
+    report = print_aside if as_json else print_line
     request = Request.parse("leaderboard", run=run)
-    _print_result(leaderboard.leaderboard(Context(root, request, report)), as_json)
+    print_result(leaderboard.leaderboard(Context(root, request, report)), as_json)
 
 
 @app.command("baselines")
@@ -146,10 +150,10 @@ def baselines_command(
 
     The recipe, source and random seeds of each are fixed.
     """
-    report = _print_aside if as_json else _print
+    report = print_aside if as_json else print_line
     rows = baselines.baselines(root, seeds, report, force=force)
     if as_json:
-        _print_json([row.as_json() for row in rows])
+        print_json([row.as_json() for row in rows])
     else:
         show_baselines(rows)
 
@@ -171,37 +175,36 @@ def look_command(
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
     request = Request.parse("look", run=run, source=source, practice_seed=practice_seed)
     options = look.LookOptions(view, part, start, count, true, predicted, seed)
-    look.look(Context(root, request, _print), options)
+    look.look(Context(root, request, print_line), options)
 
 
 @app.command("compare")
-def compare_command(as_json: Json = False, root: Root = HERE) -> None:
-    """Print all runs, best first, with intervals and paired tests."""
-    # SciPy and scikit-learn take seconds to import. Other commands need not wait for them.
-    from pipeline.evaluation import compare, compare_table
-
-    store = _store(root)
-    all_runs = store.all()
-    comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-    _warn(comparison.unreadable)
-    if as_json:
-        _print_json(comparison.as_json())
-    else:
-        compare_table.show(comparison)
+def compare_command(
+    run: RunNames = "",
+    where: Where = "",
+    sort: Sort = "",
+    show_all: ShowAll = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    root: Root = HERE,
+) -> None:
+    """Say which recipe is better, by how much, and how sure that is; RUN="A B": of two runs."""
+    options = compare.CompareOptions(where, sort, show_all, as_json, as_csv)
+    compare.compare(Context(root, Request.parse("compare", run=run), print_aside), options)
 
 
 @app.command("report")
 def report_command(root: Root = HERE) -> None:
     """Write all runs on one page: the comparison, and each run's settings and pictures."""
-    from pipeline.evaluation import compare, report
+    from pipeline.evaluation import comparison, report
 
     store = _store(root)
     all_runs = store.all()
     path = root / "runs" / "report.html"
-    comparison = compare.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-    _warn(comparison.unreadable)
-    report.write(path, comparison, all_runs, root / "submissions")
-    _print(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
+    result = comparison.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+    _warn(result.unreadable)
+    report.write(path, result, all_runs, root / "submissions")
+    print_line(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
 
 
 @app.command("runs")
@@ -212,13 +215,13 @@ def runs_command(as_json: Json = False, root: Root = HERE) -> None:
     _warn(store.unreadable)
     if as_json:
         left_out = [runs.unreadable_as_json(*one) for one in store.unreadable.items()]
-        _print_json([*map(runs.as_json, all_runs), *left_out])
+        print_json([*map(runs.as_json, all_runs), *left_out])
         return
     for run in all_runs:
         for line in runs.describe(run):
-            _print(line)
+            print_line(line)
     if not all_runs and not store.unreadable:
-        _print("no runs yet; make submit makes one")
+        print_line("no runs yet; make submit makes one")
 
 
 @app.command("doctor")
@@ -226,7 +229,7 @@ def doctor_command(root: Root = HERE) -> None:
     """Print what is there and what is missing, each with its fix."""
     for finding in doctor.examine(root):
         fix = f"  -> {finding.fix}" if finding.fix else ""
-        _print(f"{finding.subject:<20}{finding.state}{fix}")
+        print_line(f"{finding.subject:<20}{finding.state}{fix}")
 
 
 def main() -> None:
@@ -240,9 +243,9 @@ def main() -> None:
             if ending.exit_code:
                 raise SystemExit(ending.exit_code) from None
         except typer.BadParameter as error:
-            if getattr(error.param, "envvar", None) == "FORCE":
+            if (name := getattr(error.param, "envvar", None)) in ("FORCE", "ALL"):
                 raise PipelineError(
-                    f"FORCE is {os.environ['FORCE']!r}; give 1, or leave it out"
+                    f"{name} is {os.environ[name]!r}; give 1, or leave it out"
                 ) from None
             _refuse(error)
         except typer.TyperException as error:
@@ -255,7 +258,7 @@ def _refuse(error: typer.TyperException) -> None:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else PROGRAM
     if problem:  # none where there are no words: the help has been printed
-        _print_aside(f"error: {problem}; {command} --help lists what is allowed")
+        print_aside(f"error: {problem}; {command} --help lists what is allowed")
     raise SystemExit(2) from None
 
 
@@ -281,33 +284,4 @@ def _ledger(root: Path) -> Ledger:
 def _warn(unreadable: Mapping[str, str]) -> None:
     """Print one line on stderr for each run that is left out."""
     for reason in unreadable.values():
-        _print_aside(f"left out: {reason}")
-
-
-def _print(line: str) -> None:
-    """Print a line on stdout. What it quotes from files may hold control characters."""
-    print(printable(line, LONGEST_MESSAGE), flush=True)
-
-
-def _print_aside(line: str) -> None:
-    print(printable(line, LONGEST_MESSAGE), file=sys.stderr, flush=True)
-
-
-class _Result(Protocol):
-    """What a stage returns to be printed."""
-
-    def as_json(self) -> dict[str, Any]: ...
-
-    def lines(self) -> list[str]: ...
-
-
-def _print_result(result: _Result, as_json: bool) -> None:
-    if as_json:
-        _print_json(result.as_json())
-    else:
-        for line in result.lines():
-            _print(line)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+        print_aside(f"left out: {reason}")

@@ -59,7 +59,7 @@ def member_curves(run: Run, index: int) -> Figure:
     members = len(run.training.members)
     title = f"{run.id}, member {index + 1} of {members}" if members > 1 else run.id
     try:
-        return plots.learning_curves(_history(path), kept_epochs, title, unit)
+        return plots.learning_curves(read_history(path), kept_epochs, title, unit)
     except (OSError, ValueError) as error:
         detail = error.strerror if isinstance(error, OSError) else None
         raise PipelineError(
@@ -68,8 +68,8 @@ def member_curves(run: Run, index: int) -> Figure:
         ) from None
 
 
-def _history(path: Path) -> pd.DataFrame:
-    """Return a table of finite numbers. Raises OSError, and ValueError for any other content."""
+def read_history(path: Path) -> pd.DataFrame:
+    """Return a member's history.csv. Raises OSError, and ValueError for other than numbers."""
     content = files.read_bytes(path, LARGEST_HISTORY)
     table = pd.read_csv(io.BytesIO(content), dtype=float, index_col=False)
     if not np.isfinite(table.to_numpy()).all():

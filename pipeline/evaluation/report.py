@@ -10,8 +10,9 @@ from string import Template
 import pandas as pd
 
 from pipeline.common import files
-from pipeline.evaluation import compare_table, plots, png_files
-from pipeline.evaluation.compare import Comparison, Group
+from pipeline.evaluation import plots, png_files
+from pipeline.evaluation.comparison import cells, explanations
+from pipeline.evaluation.comparison.model import Comparison, Group
 from pipeline.runs import Run
 
 PAGE = Template("""<!doctype html>
@@ -44,7 +45,7 @@ def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: 
     pictures that do not exist, and names damaged ones. Raises OSError if it cannot be written.
     """
     left_out = [f"left out: {reason}" for reason in comparison.unreadable.values()]
-    lines = [*compare_table.notes(comparison), *left_out]
+    lines = [*explanations.lines(comparison), *left_out]
     page = PAGE.substitute(
         groups="\n".join(map(_group_html, comparison.groups)),
         notes="\n".join(f"<p>{escape(line.strip())}</p>" for line in lines),
@@ -55,13 +56,22 @@ def write(path: Path, comparison: Comparison, runs: Sequence[Run], submissions: 
 
 def _group_html(group: Group) -> str:
     with pd.option_context("display.max_colwidth", None):  # pandas cuts off long names otherwise
-        table = pd.DataFrame(compare_table.cells(group)).to_html(index=False, border=0)
+        columns = cells.run_columns(group)
+        rows = [
+            {
+                "run": run.run,
+                "recipe": run.recipe,
+                **{c.heading: c.text(group, run) for c in columns},
+            }
+            for run in group.runs
+        ]
+        table = pd.DataFrame(rows).to_html(index=False, border=0)
     figure = plots.accuracy_intervals(
-        [ranked.run for ranked in group.runs],
-        [ranked.validation_accuracy for ranked in group.runs],
-        [(ranked.low, ranked.high) for ranked in group.runs],
+        [run.run for run in group.runs],
+        [run.scores.accuracy for run in group.runs],
+        [run.scores.accuracy_interval for run in group.runs],
     )
-    heading = compare_table.title(group)
+    heading = cells.title(group)
     picture = _picture_html(plots.png(figure), f"validation accuracies of {heading}")
     return f"<h2>{escape(heading)}</h2>\n{table}\n{picture}"
 

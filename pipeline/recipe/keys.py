@@ -1,5 +1,6 @@
 """The settings of a recipe by dotted key, as "training.epochs", and the errors for other keys."""
 
+import tomllib
 from collections.abc import Iterable
 from typing import Any, get_args
 
@@ -52,6 +53,20 @@ def nest(settings: Settings) -> dict[str, Any]:
     return tables
 
 
+def parse_value(key: str, text: str) -> Any:
+    """Return a value as `SET` and `WHERE` hold it: TOML, else a plain string.
+
+    "none" is None, unless it is one of the setting's values.
+    """
+    if text == "none" and key in SETTINGS and "none" not in get_args(SETTINGS[key].annotation):
+        return None
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # no TOML, or more than Python reads
+        return text
+    return parsed["value"] if len(parsed) == 1 else text  # a second line may hold another key
+
+
 def shown(value: object) -> str:
     """Return a value that a person gave, as Python writes it, fit for a message."""
     try:
@@ -96,14 +111,14 @@ def _explain_unknown(key: str, value: object) -> str:
         unknown, siblings = table, ["seed", *TABLES]
     if unknown in SETTINGS:
         return f"unknown key {printable(key)}; {unknown} is a value and has no keys; set {unknown}"
-    suggestion = _closest(unknown)
+    suggestion = closest_setting(unknown)
     hint = f" (did you mean {suggestion}?)" if suggestion else ""
     if unknown == "name":
         hint = "; a recipe is named after its file"
     return f"unknown key {printable(unknown)}{hint}; allowed here: {', '.join(siblings)}"
 
 
-def _closest(key: str) -> str | None:
+def closest_setting(key: str) -> str | None:
     """Return the known key most like an unknown one, None if none is like it.
 
     Only the names after the last dot are compared. A setting in the same table comes first.

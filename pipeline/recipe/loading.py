@@ -10,7 +10,6 @@ import shlex
 import stat
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -24,6 +23,7 @@ from pipeline.recipe.keys import (
     allowed_numbers,
     flatten,
     nest,
+    parse_value,
     refuse_unknown,
     shown,
 )
@@ -171,19 +171,8 @@ def _parse_changes(settings: str) -> Settings:
                 f"SET gives the whole table {key}; use dotted keys, as in "
                 f'SET="{key}.{next(iter(TABLES[key]))}=..."'
             )
-        entries.append((key, _parse_value(key, value)))
+        entries.append((key, parse_value(key, value)))
     return flatten(entries, "SET")
-
-
-def _parse_value(key: str, text: str) -> Any:
-    """Return a value in `SET`, None for "none" unless that is one of the setting's values."""
-    if text == "none" and key in SETTINGS and "none" not in get_args(SETTINGS[key].annotation):
-        return None
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # no TOML, or more than Python reads
-        return text
-    return parsed["value"] if len(parsed) == 1 else text  # a second line may hold another key
 
 
 def _with_absolute_file(settings: Settings, folder: Path) -> Settings:

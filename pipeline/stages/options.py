@@ -67,6 +67,22 @@ PracticeSeed = Annotated[
 RunNames = Annotated[
     str, _text_option("RUN", "id, or unique beginning, of one run or several", "--run")
 ]
+Where = Annotated[
+    str,
+    _text_option(
+        "WHERE", 'only these runs: "recipe=fast,quick status=done seed<3 training.batch_size=64"'
+    ),
+]
+Sort = Annotated[
+    str,
+    _text_option(
+        "SORT",
+        "accuracy (left out: this), log_loss, calibration, minutes, public, recipe or newest",
+    ),
+]
+ShowAll = Annotated[
+    bool, typer.Option("--all", envvar="ALL", help="every run, and all settings that differ")
+]
 Force = Annotated[
     bool, typer.Option(envvar="FORCE", help="train or upload again what is done already")
 ]
@@ -92,6 +108,7 @@ RandomSeed = Annotated[
 TrueLabel = Annotated[int | None, _number_option("TRUE", "the label", 0, 9, "--true")]
 Predicted = Annotated[int | None, _number_option("PREDICTED", "the prediction", 0, 9)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
+Csv = Annotated[bool, typer.Option("--csv", help="print CSV, one line per run")]
 Root = Annotated[
     Path,
     typer.Option(

@@ -16,7 +16,10 @@ class Scores:
     The accuracy and the expected calibration error are in [0, 1], the log loss is in nats. `rows`
     is their number. `one_fold_a_row` marks an ensemble of a run with folds and a run with a
     hold-out: one fold predicts each validation row, all folds each test row, so that the accuracy
-    is too low. `expected_public` is the 95 % prediction interval of the public score.
+    is too low. `rows_also_chose` marks recipes in which these rows also chose the checkpoints, the
+    learning rate or the end of the training. `expected_public` is the 95 % prediction interval of
+    the public score; `out_of_fold` marks runs with folds, of which one fold predicts each of these
+    rows and all folds each test row, so that the public score is often higher.
     """
 
     accuracy: float
@@ -27,7 +30,9 @@ class Scores:
     calibration_error_interval: tuple[float, float]
     rows: int
     one_fold_a_row: bool
+    rows_also_chose: bool
     expected_public: tuple[float, float]
+    out_of_fold: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,8 @@ class RunRow:
 
     `test_accuracy` is known for MNIST's own test rows. The public and the private score are those
     of the CSV that the run's stored probabilities give; `after_reveal` tells whether it was
-    submitted after another CSV's private score had been revealed. `parents` are the runs that an
-    ensemble averages.
+    submitted after a private score of the competition had been revealed. `parents` are the runs
+    that an ensemble averages.
     """
 
     run: str

@@ -10,14 +10,18 @@ from pipeline.evaluation.plots.digit_grids import MOST_DIGITS, digit_grid, worst
 from pipeline.evaluation.plots.heatmap import confusion_heatmap
 from pipeline.evaluation.plots.intervals import accuracy_intervals
 from pipeline.evaluation.plots.style import png, save
+from pipeline.evaluation.plots.two_runs import Answers, disagreements, overlaid_curves
 
 __all__ = [
     "MOST_BARS",
     "MOST_DIGITS",
+    "Answers",
     "accuracy_intervals",
     "confusion_heatmap",
     "digit_grid",
+    "disagreements",
     "learning_curves",
+    "overlaid_curves",
     "png",
     "probability_bars",
     "save",
