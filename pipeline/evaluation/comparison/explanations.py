@@ -20,6 +20,8 @@ CROSSED = "With several seeds, interval and p allow for chance in both rows and 
 
 ONE_SEED = "A recipe with one seed is taken to vary between seeds as the other one does."
 
+AVERAGE = "An average of runs is taken as it is; it has no other seeds."
+
 DEVIATION = "+- sd: the standard deviation between seeds."
 
 EXPECTED = f"expected: where the public score, on {SPEC.public_rows:,} other rows, will lie."
@@ -65,6 +67,7 @@ def _tables(comparison: Comparison) -> list[str]:
         MCNEMAR: "mcnemar" in methods,
         CROSSED: "crossed" in methods,
         ONE_SEED: any(map(_borrows_chance, comparison.groups)),
+        AVERAGE: any(run.parents for run in runs),
         EXPECTED: any(run.test_accuracy is None for run in runs),
         OUT_OF_FOLD: any(one.out_of_fold and not one.one_fold_a_row for one in scores),
         OPTIMISM: any(one.rows_also_chose for one in scores),
@@ -76,10 +79,12 @@ def _tables(comparison: Comparison) -> list[str]:
 
 def _borrows_chance(group: Group) -> bool:
     """Return whether a recipe with several seeds is compared with one that has a single seed."""
-    best = next(row for row in group.recipes if row.against_best is None)
-    return any(
+    averages = {run.run for run in group.runs if run.parents}
+    rows = [row for row in group.recipes if row.best_run not in averages]
+    best = next((row for row in rows if row.against_best is None), None)
+    return best is not None and any(
         row.against_best.method == "crossed" and None in (row.deviation, best.deviation)
-        for row in group.recipes
+        for row in rows
         if row.against_best
     )
 

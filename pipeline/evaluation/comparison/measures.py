@@ -83,22 +83,32 @@ def against_best(recipes: Sequence[RecipeRuns]) -> list[AgainstBest]:
     Each is compared on the rows that both predict.
     """
     corrected = many.against_best(_p_values(recipes), best=0)
-    tests = [against(*_on_common_rows(recipe, recipes[0])) for recipe in recipes[1:]]
+    best, pairs = recipes[0], len(recipes) * (len(recipes) - 1) // 2
+    tests = [
+        against(*_on_common_rows(recipe, best), (recipe.is_average, best.is_average), pairs)
+        for recipe in recipes[1:]
+    ]
     return [
         replace(test, p_holm=float(p_holm))
         for test, p_holm in zip(tests, corrected[1:], strict=True)
     ]
 
 
-def against(correct: NDArray[np.bool_], best_correct: NDArray[np.bool_]) -> AgainstBest:
+def against(
+    correct: NDArray[np.bool_],
+    best_correct: NDArray[np.bool_],
+    fixed: tuple[bool, bool] = (False, False),
+    pairs: int = 1,
+) -> AgainstBest:
     """Return a recipe against another, given which of the same rows each gets right.
 
-    Both are bool [seeds, rows]. The p-value is not corrected. On fewer than two rows nothing can be
-    said.
+    Both are bool [seeds, rows]; `fixed` tells which is an average of runs. The p-value is not
+    corrected, but what it would take to find the difference is, for the number of `pairs` in the
+    group. On fewer than two rows nothing can be said.
     """
     if correct.shape[1] < _FEWEST_ROWS:
         return AgainstBest(0.0, (-1.0, 1.0), 1.0, 1.0, "mcnemar", 0, 0, None, None)
-    found = difference(correct, best_correct)
+    found = difference(correct, best_correct, fixed)
     return AgainstBest(
         difference=found.difference,
         interval=found.interval,
@@ -107,8 +117,8 @@ def against(correct: NDArray[np.bool_], best_correct: NDArray[np.bool_]) -> Agai
         method=found.method,
         only_this_right=found.only_a,
         only_best_right=found.only_b,
-        rows_needed=rows_needed(found),
-        seeds_needed=seeds_needed(found),
+        rows_needed=rows_needed(found, pairs),
+        seeds_needed=seeds_needed(found, pairs),
     )
 
 
@@ -122,12 +132,13 @@ def _on_common_rows(
 
 def _p_values(recipes: Sequence[RecipeRuns]) -> NDArray[np.float64]:
     """Return the p-values of all pairs, float64 [k, k], each on the rows that both predict."""
-    rows = recipes[0].best.rows
+    rows, averages = recipes[0].best.rows, [recipe.is_average for recipe in recipes]
     if all(np.array_equal(recipe.best.rows, rows) for recipe in recipes) and len(rows) > 1:
-        return p_values_of_pairs([recipe.correct for recipe in recipes])
+        return p_values_of_pairs([recipe.correct for recipe in recipes], averages)
     p_values = np.ones((len(recipes), len(recipes)))
     for i, j in combinations(range(len(recipes)), 2):
         pair = _on_common_rows(recipes[i], recipes[j])
         if pair[0].shape[1] >= _FEWEST_ROWS:
-            p_values[i, j] = p_values[j, i] = difference(*pair).p_value
+            found = difference(*pair, (averages[i], averages[j]))
+            p_values[i, j] = p_values[j, i] = found.p_value
     return p_values

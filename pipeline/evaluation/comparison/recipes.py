@@ -50,6 +50,11 @@ class RecipeRuns:
         return float(accuracy), float(log_loss)
 
     @property
+    def is_average(self) -> bool:
+        """Whether this is an average of runs."""
+        return not isinstance(self.best.run.record, TrainingRecord)
+
+    @property
     def name(self) -> str:
         """The name of the recipe, or those of an average's recipes, joined by " + "."""
         return self.best.run.record.recipe_name

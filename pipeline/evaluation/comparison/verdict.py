@@ -10,17 +10,25 @@ SIGNIFICANT = 0.05
 """A difference with a lower corrected p-value counts as real."""
 
 _MOST_NAMED = 5
+_MOST_ROWS = 1_000_000  # of an advice; MNIST has 70,000 digits
 
 
 def lines(group: Group) -> list[str]:
     """Return the verdict on a group of recipes, which are in any order."""
     best = next(row for row in group.recipes if row.against_best is None)
     tested = [(row, row.against_best) for row in group.recipes if row.against_best]
-    worse = [row for row, test in tested if test.p_holm < SIGNIFICANT]
+    worse = [(row, test) for row, test in tested if test.p_holm < SIGNIFICANT]
     alike = [(row, test) for row, test in tested if test.p_holm >= SIGNIFICANT]
     found = [_submit(group, best)]
-    if worse:
-        found.append(f"Worse, beyond chance: {_names(group, worse)}.")
+    recipes = [row for row, test in worse if test.method == "crossed"]
+    trainings = [row for row, test in worse if test.method == "mcnemar"]
+    if recipes:
+        found.append(f"Worse, beyond chance: {_names(group, recipes)}.")
+    if trainings:
+        names = _names(group, trainings)
+        found.append(
+            f"Worse with this seed, beyond chance in the rows; others may differ: {names}."
+        )
     if alike:
         names = _names(group, [row for row, _ in alike])
         found.append(f"Not distinguishable from {words.recipe_name(best.recipe)}: {names}.")
@@ -69,10 +77,10 @@ def _needed(test: AgainstBest) -> str:
     if not round(test.difference, 5):
         return "no difference was seen; take the cheaper one"
     ways = []
-    if test.rows_needed:
+    if test.rows_needed and test.rows_needed <= _MOST_ROWS:
         ways.append(f"{words.count(_rounded(test.rows_needed), 'row')}")
     if test.seeds_needed:
-        ways.append(f"{words.count(test.seeds_needed, 'seed')} of each")
+        ways.append(f"{words.count(test.seeds_needed, 'seed')} per recipe")
     if not ways:
         return f"more rows or seeds alone would not show a difference of {difference}"
     return f"a difference of {difference} takes about {' or '.join(ways)} to show"

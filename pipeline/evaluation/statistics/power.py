@@ -20,15 +20,20 @@ _AS_GOOD_AS_NORMAL = 1e5
 """Degrees of freedom."""
 
 
-def rows_needed(found: Difference) -> int | None:
+def rows_needed(found: Difference, pairs: int = 1) -> int | None:
     """Return how many rows would find the difference with the same numbers of seeds, 2 or more.
 
-    None where no number does, because chance between seeds remains, or if no difference was seen.
+    The p-value is corrected for the number of `pairs` of recipes (Bonferroni). None where no number
+    does, because chance between seeds remains, or if no difference was seen.
     """
     components, delta = found.components, found.difference
     if not delta:
         return None
-    rows = _smallest(lambda rows: _power(delta, components.expected(rows)) >= POWER, 2, _MOST_ROWS)
+
+    def enough(rows: int) -> bool:
+        return _power(delta, components.expected(rows), pairs) >= POWER
+
+    rows = _smallest(enough, 2, _MOST_ROWS)
     if rows is None or found.method == "crossed":
         return rows
     # The exact test needs more rows than the normal distribution says (J. L. Fleiss, B. Levin,
@@ -36,27 +41,27 @@ def rows_needed(found: Difference) -> int | None:
     return rows + round(1 / abs(delta))
 
 
-def seeds_needed(found: Difference) -> int | None:
+def seeds_needed(found: Difference, pairs: int = 1) -> int | None:
     """Return how many seeds of either recipe would find it on the same rows, 2 to 1,000.
 
-    None where no number does, because chance between rows remains; if no difference was seen; or
-    with one seed each, when it is unknown how much seeds differ.
+    `pairs` is as for `rows_needed`. None where no number does, because chance between rows remains;
+    if no difference was seen; or with one seed each, when it is unknown how much seeds differ.
     """
     components, delta = found.components, found.difference
     if not delta or not components.seeds:
         return None
 
     def enough(seeds: int) -> bool:
-        return _power(delta, components.expected(components.rows, seeds)) >= POWER
+        return _power(delta, components.expected(components.rows, seeds), pairs) >= POWER
 
     return _smallest(enough, 2, _MOST_SEEDS)
 
 
-def _power(delta: float, variance: Variance) -> float:
+def _power(delta: float, variance: Variance, pairs: int) -> float:
     """Return the probability to find a true difference `delta`, in [0, 1]."""
     if not variance.total:
         return 1.0
-    effect, alpha = abs(delta) / variance.total**0.5, 1 - CONFIDENCE
+    effect, alpha = abs(delta) / variance.total**0.5, (1 - CONFIDENCE) / pairs
     if variance.degrees > _AS_GOOD_AS_NORMAL:
         return float(normal_power(effect, 1, alpha))
     return float(ttest_power(effect, 1, alpha, df=variance.degrees))

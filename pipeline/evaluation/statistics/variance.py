@@ -25,13 +25,15 @@ class Values:
 
     `of_rows` is float64 [rows], each row's mean over the seeds. `between` and `residual` are the
     mean squares between seeds and of the rest, both 0 with one seed. Both estimate the variance of
-    one value by chance in a seed on a row; `between` exceeds it if some seeds are better.
+    one value by chance in a seed on a row; `between` exceeds it if some seeds are better. `fixed`
+    is one given classifier, such as an average of runs, which no other seed could replace.
     """
 
     of_rows: NDArray[np.float64]
     seeds: int
     between: float
     residual: float
+    fixed: bool = False
 
     @property
     def mean(self) -> float:
@@ -39,14 +41,17 @@ class Values:
         return float(self.of_rows.mean())
 
 
-def values_of(values: NDArray[np.bool_] | NDArray[np.floating]) -> Values:
-    """Sum up bool or floats [seeds, rows]. Raises ValueError for fewer than 2 rows."""
+def values_of(values: NDArray[np.bool_] | NDArray[np.floating], fixed: bool = False) -> Values:
+    """Sum up bool or floats [seeds, rows], of one seed if they are of a `fixed` classifier.
+
+    Raises ValueError for fewer than 2 rows.
+    """
     seeds, rows = values.shape
     if rows < 2:
         raise ValueError(f"{rows} rows are given; at least 2 are needed")
     of_rows = values.mean(axis=0, dtype=np.float64)
     if seeds == 1:
-        return Values(of_rows, seeds, 0.0, 0.0)
+        return Values(of_rows, seeds, 0.0, 0.0, fixed)
     of_seeds = values.mean(axis=1, dtype=np.float64)
     rest = values - of_rows - of_seeds[:, np.newaxis] + of_rows.mean()
     return Values(
@@ -61,7 +66,7 @@ def values_of(values: NDArray[np.bool_] | NDArray[np.floating]) -> Values:
 class SeedChance:
     """The mean squares `between` seeds, of `degrees` degrees of freedom, and `residual`.
 
-    `weight` is 1 / seeds, or the sum of it over two recipes that share the mean squares. Seeds that
+    `weight` is 1 / seeds, or its sum over two `recipes` that share the mean squares. Seeds that
     happen to be equally good must not make a difference look sure. So `between` counts as no less
     than the value that chance on the rows alone gives in 5 % of all cases, and for the degrees of
     freedom as no less than the value that it gives on average.
@@ -71,6 +76,7 @@ class SeedChance:
     residual: float
     degrees: int
     weight: float
+    recipes: int = 1
 
     @property
     def used(self) -> float:
@@ -141,8 +147,7 @@ class Components:
         for one in self.seeds:
             weight, degrees = one.weight, float(one.degrees)
             if seeds is not None:
-                recipes = 2 / len(self.seeds)  # that share these mean squares
-                weight, degrees = recipes / seeds, recipes * (seeds - 1)
+                weight, degrees = one.recipes / seeds, one.recipes * (seeds - 1.0)
             parts.append((one.expected(self.rows, rows) * weight, degrees))
         total = self.row + sum(part for part, _ in parts)
         return Variance(total / rows, _satterthwaite(self.row, parts))
@@ -157,20 +162,25 @@ def components_of_mean(values: Values) -> Components:
 def components_of_difference(a: Values, b: Values) -> Components:
     """Return what the variance of a's mean minus b's is made of, on the same rows.
 
-    A recipe with one seed is taken to vary between seeds as the other one does. With one seed each,
-    chance between seeds is unknown and left out.
+    A recipe with one seed is taken to vary between seeds as the other one does, and a fixed
+    classifier not at all. If no recipe has several seeds, chance between seeds is unknown and left
+    out.
     """
     return _components(a.of_rows - b.of_rows, _seed_chances(a, b))
 
 
 def _seed_chances(*recipes: Values) -> tuple[SeedChance, ...]:
-    repeated = [one for one in recipes if one.seeds > 1]
-    if len(repeated) == len(recipes):
+    varying = [one for one in recipes if not one.fixed]
+    repeated = [one for one in varying if one.seeds > 1]
+    if len(repeated) == len(varying):
         return tuple(
-            SeedChance(one.between, one.residual, one.seeds - 1, 1 / one.seeds) for one in recipes
+            SeedChance(one.between, one.residual, one.seeds - 1, 1 / one.seeds) for one in repeated
         )
-    weight = sum(1 / one.seeds for one in recipes)
-    return tuple(SeedChance(one.between, one.residual, one.seeds - 1, weight) for one in repeated)
+    weight = sum(1 / one.seeds for one in varying)
+    return tuple(
+        SeedChance(one.between, one.residual, one.seeds - 1, weight, len(varying))
+        for one in repeated
+    )
 
 
 def _components(of_rows: NDArray[np.float64], seeds: tuple[SeedChance, ...]) -> Components:
