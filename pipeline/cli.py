@@ -188,15 +188,14 @@ def compare_command(
 @app.command("report")
 def report_command(root: Root = HERE) -> None:
     """Write all runs on one page: the comparison, and each run's settings and pictures."""
-    from pipeline.evaluation import compare as ranking
-    from pipeline.evaluation import report
+    from pipeline.evaluation import comparison, report
 
     store = _store(root)
     all_runs = store.all()
+    result = comparison.compare(all_runs, _ledger(root).uploads(), store.unreadable)
+    _warn(result.unreadable)
     path = root / "runs" / "report.html"
-    comparison = ranking.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-    _warn(comparison.unreadable)
-    report.write(path, comparison, all_runs, root / "submissions")
+    report.write(path, result, all_runs, root / "submissions", root / "data")
     _print(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
 
 
