@@ -12,12 +12,12 @@ function make(tag, properties = {}, ...children) {
 
 // Charts. Vega interprets its expressions instead of compiling them, which the policy forbids.
 const views = {};
+const errorsOnly = 1; // it warns of charts without a line, which a person may choose
 
-async function draw(place, spec) {
-  const result = await vegaEmbed(place, spec, {
-    mode: "vega-lite", renderer: "svg", actions: false, ast: true,
+async function draw(place, spec, datasets = {}) {
+  const result = await vegaEmbed(place, { ...spec, datasets }, {
+    mode: "vega-lite", renderer: "svg", actions: false, ast: true, logLevel: errorsOnly,
   });
-  place.dataset.drawn = "";
   return result.view;
 }
 
@@ -26,10 +26,9 @@ async function drawAtFirst() {
     await draw(place, data.charts[place.dataset.chart][place.dataset.number]);
   }
   for (const measure of ["error", "loss"]) {
-    views[measure] = await draw(
-      document.querySelector(`[data-chart=${measure}]`), data.charts[measure]);
+    const place = document.querySelector(`[data-chart=${measure}]`);
+    views[measure] = await draw(place, data.charts[measure], { curves: curveRows(measure) });
   }
-  updateCurves();
 }
 
 // Sorting. An empty cell comes last in either order; a recipe's runs stay below it.
@@ -225,9 +224,10 @@ async function fill(section) {
   const bins = data.reliability[section.dataset.run];
   if (!place || !bins) return;
   place.dataset.drawn = "";
-  const view = await draw(place, data.charts.reliability);
-  view.data("bins", bins.map(([confidence, accuracy, low, high, rows]) =>
-    ({ confidence, accuracy, low, high, rows }))).runAsync();
+  await draw(place, data.charts.reliability, {
+    bins: bins.map(([confidence, accuracy, low, high, rows]) =>
+      ({ confidence, accuracy, low, high, rows })),
+  });
 }
 
 for (const section of all("details.run")) {
