@@ -24,7 +24,8 @@ def modules(room: str) -> list[str]:
 
 def test_the_command_line_starts_without_tensorflow() -> None:
     names = [name for room in WITHOUT_TENSORFLOW for name in modules(room)]
-    names += [f"pipeline.{name}" for name in (*WORKERS, "evaluation.compare", "evaluation.report")]
+    names += modules("evaluation/comparison")
+    names += [f"pipeline.{name}" for name in (*WORKERS, "evaluation.report")]
     code = f"import sys, {', '.join(names)}; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
 

@@ -11,6 +11,7 @@ import typer
 
 from pipeline import recipe
 from pipeline.cli import app
+from pipeline.evaluation.comparison.order import ORDERS
 from pipeline.evaluation.tutorials import BASELINES
 from pipeline.executors.plan import EXECUTORS
 from pipeline.stages.look import PARTS, VIEWS
@@ -49,6 +50,7 @@ WORDS: dict[str, Iterable[str]] = {
     "EXECUTOR": EXECUTORS,
     "VIEW": VIEWS,
     "PART": PARTS,
+    "SORT": ORDERS,
     "BENCH": BENCHMARKS,
 }
 """Variables that hold known words, which the command line takes as any text."""

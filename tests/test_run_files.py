@@ -288,7 +288,7 @@ def test_commands_that_list_runs_go_on_without_the_damaged_ones(
 
     printed, warnings = invoke("compare", "--json")
     parsed = json.loads(printed)
-    assert sorted(row["run"] for row in parsed["groups"][0]["rows"]) == ["good", "markup"]
+    assert sorted(row["run"] for row in parsed["groups"][0]["runs"]) == ["good", "markup"]
     assert [one["run"] for one in parsed["unreadable"]] == ["no-record", "no-array"]
     assert "no-record/run.json is not a run record (not JSON" in warnings[0]
     assert "no-array/validation.npz differs from what run.json records; make ens" in warnings[1]

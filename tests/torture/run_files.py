@@ -28,7 +28,14 @@ from tests.torture.verdict import (
 )
 
 GOOD = "quick-s0-good"
-COMMANDS = (["runs"], ["runs", "--json"], ["compare"], ["compare", "--json"], ["report"])
+COMMANDS = (
+    ["runs"],
+    ["runs", "--json"],
+    ["compare", "--all"],
+    ["compare", "--csv"],
+    ["compare", "--json"],
+    ["report"],
+)
 ARRAYS = ("validation.npz", "test.npz")
 FILES = ("run.json", *ARRAYS, "members/0/history.csv", "checkpoint", "claim.json")
 Array = NDArray[Any]

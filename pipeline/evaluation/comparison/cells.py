@@ -29,11 +29,10 @@ def _most_rows(group: Group) -> int:
     return max(row.scores.rows for row in group.recipes)
 
 
-def recipe(group: Group, row: RecipeRow) -> str:
-    """Return a recipe's name and seeds, and the state of its best run if that is not done."""
+def seeds(group: Group, row: RecipeRow) -> str:
+    """Return a recipe's seeds, and the state of its best run if that is not done."""
     state = run_of(group, row).state
-    lines = [words.recipe_name(row.recipe), words.seeds(row)]
-    return "\n".join(lines if state == "done" else [*lines, f"({state})"])
+    return words.seeds(row) + ("" if state == "done" else f"\n({state})")
 
 
 def run_of(group: Group, row: RecipeRow) -> RunRow:

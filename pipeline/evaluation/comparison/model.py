@@ -39,8 +39,8 @@ class RunRow:
 
     `test_accuracy` is known for MNIST's own test rows. The public and the private score are those
     of the CSV that the run's stored probabilities give; `after_reveal` tells whether it was
-    submitted after a private score of the competition had been revealed. `parents` are the runs that an
-    ensemble averages.
+    submitted after a private score of the competition had been revealed. `parents` are the runs
+    that an ensemble averages.
     """
 
     run: str

@@ -55,7 +55,7 @@ def compare(
     splits = [found for found in by_split.values() if found]
     return Comparison(
         groups=[_group(by_recipe(found), uploads) for found in splits],
-        pairs=_pairs([sorted(found, key=lambda scored: scored.rank) for found in splits]),
+        pairs=_pairs(splits),
         public_scores=public_scores([one for found in splits for one in found], uploads),
         unscored=[run for run in runs if not run.record.scores],
         unreadable=left_out,
@@ -106,11 +106,14 @@ def _seeds(scored: ScoredRun) -> list[int]:
 
 
 def _pairs(splits: Sequence[Sequence[ScoredRun]]) -> list[Pair]:
-    """Pair the best comparable runs of every two splits; each split's runs are best first."""
+    """Pair the comparable runs of every two splits whose accuracies have the highest sum."""
     pairs = []
     for first_runs, second_runs in combinations(splits, 2):
-        comparable = (pair for pair in product(first_runs, second_runs) if _comparable(*pair))
-        best_pair = next(comparable, None)
+        best_first = sorted(
+            product(first_runs, second_runs),
+            key=lambda pair: (pair[0].rank[0] + pair[1].rank[0], pair[0].rank[1] + pair[1].rank[1]),
+        )
+        best_pair = next((pair for pair in best_first if _comparable(*pair)), None)
         if best_pair:
             pairs.append(_pair(*best_pair))
     return pairs

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -43,7 +44,8 @@ def _recipes(group: Group, width: int, show_all: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [layout.grid(widths, headings, "bold")]
     for place, row in enumerate(group.recipes, 1):
         texts = [column.text(group, row) for column in columns]
-        parts.append(layout.grid(widths, [f"{place:>{number}}", cells.recipe(group, row), *texts]))
+        own = [words.recipe_name(row.recipe), cells.seeds(group, row)]
+        parts += _entry(widths, place, own, texts)
         indent = number + layout.GAP
         if settings := _settings(group, row, 10**6 if show_all else width - indent):
             parts.append(layout.line(" " * indent + settings))
@@ -85,7 +87,22 @@ def _runs(group: Group, width: int) -> list[RenderableType]:
     parts: list[RenderableType] = [layout.grid(widths, headings, "bold")]
     for run in group.runs:
         state = "" if run.state == "done" else f" ({run.state})"
-        texts: Sequence[str] = [column.text(group, run) for column in columns]
-        place = f"{run.recipe_row + 1:>{number}}"
-        parts.append(layout.grid(widths, [place, f"{run.run}{state}", *texts]))
+        texts = [column.text(group, run) for column in columns]
+        parts += _entry(widths, run.recipe_row + 1, [f"{run.run}{state}"], texts)
     return parts
+
+
+def _entry(
+    widths: Sequence[int], place: int, own: Sequence[str], texts: Sequence[str]
+) -> list[RenderableType]:
+    """Return a row: its place, its name with what stands below that, and the other cells.
+
+    A name that its column cannot hold has a line by itself.
+    """
+    number, own = f"{place:>{widths[0]}}", [*own]
+    parts: list[RenderableType] = []
+    if cell_len(own[0]) > widths[1]:
+        rest = sum(widths[1:]) + layout.GAP * (len(widths) - 2)
+        parts.append(layout.grid([widths[0], rest], [number, own.pop(0)]))
+        number = ""
+    return [*parts, layout.grid(widths, [number, "\n".join(own), *texts])]

@@ -135,7 +135,12 @@ def curves(title: str) -> Spec:
         alt.Chart(alt.NamedData(name="curves"))
         .mark_line(strokeWidth=1.7, point=alt.OverlayMarkDef(size=14))
         .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
+            x=alt.X(
+                "epoch:Q",
+                title="epoch",
+                scale=alt.Scale(zero=False, nice=False),
+                axis=alt.Axis(format="d", tickMinStep=1),
+            ),
             y=alt.Y(
                 "value:Q",
                 title=title,
