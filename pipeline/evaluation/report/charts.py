@@ -18,6 +18,7 @@ Spec = dict[str, Any]
 
 _TEXT, _FAINT, _LINE, _ACCENT = "var(--text)", "var(--faint)", "var(--line)", "var(--accent)"
 _PLAIN = "~r"  # plain digits: 0.001, not 1m or 10^-3
+_IN_TIME, _LATE = "before any reveal", "after a reveal (r)"
 _ROW_HEIGHT = 40  # pixels of a recipe: its name above its interval
 
 
@@ -41,13 +42,11 @@ def intervals(group: Group) -> Spec:
         scale=alt.Scale(zero=False, nice=True),
         axis=alt.Axis(format=_PLAIN, tickCount=6),
     )
-    tooltip = [
-        alt.Tooltip("recipe:N"),
-        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("accuracy", "low", "high")),
-    ]
-    points = alt.Chart(alt.Data(values=recipes)).encode(y=place, tooltip=tooltip)
-    single_runs = alt.Chart(alt.Data(values=runs)).encode(
-        x=accuracy, y=place, tooltip=["run:N", alt.Tooltip("accuracy:Q", format=".3f")]
+    points = alt.Chart(alt.InlineData(values=recipes)).encode(
+        y=place, tooltip=["recipe:N", *_numbers("accuracy", "low", "high", form=".3f")]
+    )
+    single_runs = alt.Chart(alt.InlineData(values=runs)).encode(
+        x=accuracy, y=place, tooltip=["run:N", *_numbers("accuracy", form=".3f")]
     )
     layers = alt.layer(
         points.mark_rule(color=_ACCENT, strokeWidth=2, opacity=0.7).encode(
@@ -78,52 +77,53 @@ def public_scores(scores: PublicScores, runs: Mapping[str, RunRow]) -> Spec:
 
     `runs` tell which submissions were made after a reveal: those are squares.
     """
-    late = "after a reveal (r)"
     values = [
         {
             "run": run,
             "validation": 100 * validation,
             "public": 100 * public,
-            "submitted": late if run in runs and runs[run].after_reveal else "before any reveal",
+            "submitted": _LATE if run in runs and runs[run].after_reveal else _IN_TIME,
         }
         for run, validation, public in scores.points
     ]
-    low = min(100 * min(point[1:]) for point in scores.points)
-    high = max(100 * max(point[1:]) for point in scores.points)
-    room = max(0.08 * (high - low), 0.01)
-    scale = alt.Scale(domain=[low - room, min(high + room, 100.0)], nice=False)
-    axis = alt.Axis(format=_PLAIN, tickCount=6)
+    legend = alt.Legend(orient="top", title=None)
     shape = alt.Shape(
         "submitted:N",
-        title=None,
-        scale=alt.Scale(domain=["before any reveal", late], range=["circle", "square"]),
-        legend=alt.Legend(orient="top") if any(one["submitted"] == late for one in values) else None,
+        scale=alt.Scale(domain=[_IN_TIME, _LATE], range=["circle", "square"]),
+        legend=legend if any(one["submitted"] == _LATE for one in values) else None,
     )
+    low = 100 * min(min(point[1:]) for point in scores.points)
+    high = 100 * max(max(point[1:]) for point in scores.points)
+    room = max(0.08 * (high - low), 0.01)
+    ends = [max(low - room, 0.0), min(high + room, 100.0)]
+    scale, axis = alt.Scale(domain=ends, nice=False), alt.Axis(format=_PLAIN, tickCount=6)
     points = (
-        alt.Chart(alt.Data(values=values))
+        alt.Chart(alt.InlineData(values=values))
         .mark_point(color=_ACCENT, filled=True, size=80, opacity=0.8)
         .encode(
             x=alt.X("validation:Q", title="validation accuracy (%)", scale=scale, axis=axis),
             y=alt.Y("public:Q", title="public score (%)", scale=scale, axis=axis),
             shape=shape,
-            tooltip=[
-                "run:N",
-                alt.Tooltip("validation:Q", format=".3f"),
-                alt.Tooltip("public:Q", format=".3f"),
-                "submitted:N",
-            ],
+            tooltip=["run:N", *_numbers("validation", "public", form=".3f"), "submitted:N"],
         )
     )
-    corners = alt.Data(values=[{"x": end} for end in scale.to_dict()["domain"]])
-    equal = (
-        alt.Chart(corners)
-        .mark_line(color=_FAINT, strokeDash=[4, 4])
-        .encode(x=alt.X("x:Q", scale=scale), y=alt.Y("x:Q", scale=scale))
-    )
     return _spec(
-        alt.layer(equal, points).properties(height=320),
+        alt.layer(_diagonal(scale, ends), points).properties(height=320),
         f"Validation accuracy against public score of {len(values)} submissions.",
     )
+
+
+def _diagonal(scale: alt.Scale, ends: list[float]) -> alt.Chart:
+    """Return the line where both scales have the same value."""
+    chart = alt.Chart(alt.InlineData(values=[{"end": end} for end in ends]))
+    line: alt.Chart = chart.mark_line(color=_FAINT, strokeDash=[4, 4]).encode(
+        x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale)
+    )
+    return line
+
+
+def _numbers(*names: str, form: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{name}:Q", format=form) for name in names]
 
 
 def curves(title: str) -> Spec:
@@ -154,7 +154,7 @@ def curves(title: str) -> Spec:
                 legend=None,
             ),
             detail="line:N",
-            tooltip=["run:N", "member:N", "rows:N", "epoch:Q", alt.Tooltip("value:Q", format=".3")],
+            tooltip=["run:N", "member:N", "rows:N", "epoch:Q", *_numbers("value", form=".3")],
         )
         .properties(height=300)
     )
@@ -164,22 +164,15 @@ def curves(title: str) -> Spec:
 def reliability() -> Spec:
     """Return accuracy against confidence, with the line of a perfect network; data come later."""
     scale = alt.Scale(domain=[0, 1])
-    corners = alt.Data(values=[{"x": 0}, {"x": 1}])
-    perfect = (
-        alt.Chart(corners)
-        .mark_line(color=_FAINT, strokeDash=[4, 4])
-        .encode(x=alt.X("x:Q", scale=scale), y=alt.Y("x:Q", scale=scale))
-    )
     bins = alt.Chart(alt.NamedData(name="bins")).encode(
         x=alt.X("confidence:Q", title="mean confidence of a bin", scale=scale),
         tooltip=[
-            *(alt.Tooltip(f"{one}:Q", format=".4") for one in ("confidence", "accuracy")),
-            *(alt.Tooltip(f"{one}:Q", format=".4") for one in ("low", "high")),
-            alt.Tooltip("rows:Q", format=","),
+            *_numbers("confidence", "accuracy", "low", "high", form=".4"),
+            *_numbers("rows", form=","),
         ],
     )
     layers = alt.layer(
-        perfect,
+        _diagonal(scale, [0, 1]),
         bins.mark_rule(color=_ACCENT, opacity=0.6).encode(
             y=alt.Y("low:Q", title="share of right rows", scale=scale), y2="high:Q"
         ),
@@ -190,7 +183,7 @@ def reliability() -> Spec:
     return _spec(layers, "Share of right rows against confidence, with 95 % intervals.")
 
 
-def _spec(chart: alt.Chart | alt.LayerChart, description: str) -> Spec:
+def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart, description: str) -> Spec:
     """Return a chart as wide as its place on the page, in the page's font and colours."""
     styled = (
         chart.properties(width="container", description=description, background="transparent")

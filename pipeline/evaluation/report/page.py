@@ -70,7 +70,8 @@ def _render(
         lstrip_blocks=True,
     )
     groups = [columns.group_on_page(group, comparison) for group in comparison.groups]
-    scripts = [vl_convert.javascript_bundle(), _text("page.js")]
+    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    scripts = [vega, _text("page.js")]
     return environment.get_template("page.html.j2").render(
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         runs=details,
