@@ -2,13 +2,13 @@
 
 from pipeline.data.spec import SPEC
 from pipeline.evaluation.comparison import words
-from pipeline.evaluation.comparison.model import Comparison, Scores
+from pipeline.evaluation.comparison.model import Comparison, Group, Scores
 
 NO_RUNS = "no scored runs yet; make submit makes one"
 
 INTERVALS = (
-    "[ ]: 95 % intervals. p: how often equally good recipes would differ this much or more, "
-    "corrected for the number of recipes (Holm)."
+    "[ ]: 95 % intervals, each for itself. p: how often equally good recipes would differ this much "
+    "or more, corrected for the number of pairs of recipes (Holm)."
 )
 
 MCNEMAR = (
@@ -17,6 +17,8 @@ MCNEMAR = (
 )
 
 CROSSED = "With several seeds, interval and p allow for chance in both rows and seeds."
+
+ONE_SEED = "A recipe with one seed is taken to vary between seeds as the other one does."
 
 DEVIATION = "+- sd: the standard deviation between seeds."
 
@@ -62,12 +64,23 @@ def _tables(comparison: Comparison) -> list[str]:
         DEVIATION: any(row.deviation is not None for row in rows),
         MCNEMAR: "mcnemar" in methods,
         CROSSED: "crossed" in methods,
+        ONE_SEED: any(map(_borrows_chance, comparison.groups)),
         EXPECTED: any(run.test_accuracy is None for run in runs),
         OPTIMISM: any(one.rows_also_chose for one in scores),
         ONE_FOLD: any(one.one_fold_a_row for one in scores),
         REVEALED: any(run.after_reveal for run in runs),
     }
     return [text for text, shown in occurs.items() if shown]
+
+
+def _borrows_chance(group: Group) -> bool:
+    """Return whether a recipe with several seeds is compared with one that has a single seed."""
+    best = next(row for row in group.recipes if row.against_best is None)
+    return any(
+        row.against_best.method == "crossed" and None in (row.deviation, best.deviation)
+        for row in group.recipes
+        if row.against_best
+    )
 
 
 def _pairs(comparison: Comparison) -> list[str]:

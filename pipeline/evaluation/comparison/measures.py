@@ -4,16 +4,23 @@ It only fits the runs' arrays to the functions of pipeline/evaluation/statistics
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.spec import SPEC
-from pipeline.evaluation import scores
 from pipeline.evaluation.comparison.model import AgainstBest, Scores
 from pipeline.evaluation.comparison.recipes import RecipeRuns
 from pipeline.evaluation.comparison.scored_run import common_rows
+from pipeline.evaluation.statistics import calibration, many
+from pipeline.evaluation.statistics.accuracy import mean_accuracy_interval
+from pipeline.evaluation.statistics.difference import difference, p_values_of_pairs
+from pipeline.evaluation.statistics.power import rows_needed, seeds_needed
 from pipeline.evaluation.statistics.public_score import public_score_interval
+
+_FEWEST_ROWS = 2  # for a comparison
 
 
 def scores_of(
@@ -27,18 +34,16 @@ def scores_of(
     `labels` is integers [rows] in 0..9, each of `probabilities` is floats [rows, 10]; the other two
     are noted in the scores.
     """
-    correct = np.stack([one.argmax(axis=1) == labels for one in probabilities])
-    rows = len(labels)
-    right = round(float(correct.mean()) * rows)
-    low, high = scores.wilson_interval(right, rows)
-    loss = float(np.mean([scores.log_loss(labels, one) for one in probabilities]))
+    stacked = np.stack(probabilities)
+    correct = stacked.argmax(axis=2) == labels
+    rows, right = len(labels), round(float(correct.mean()) * len(labels))
     return Scores(
         accuracy=float(correct.mean()),
-        accuracy_interval=(low, high),
-        log_loss=loss,
-        log_loss_interval=(loss, loss),
-        calibration_error=0.0,
-        calibration_error_interval=(0.0, 0.0),
+        accuracy_interval=mean_accuracy_interval(correct),
+        log_loss=calibration.mean_log_loss(labels, stacked),
+        log_loss_interval=calibration.log_loss_interval(labels, stacked),
+        calibration_error=calibration.calibration_error(labels, stacked),
+        calibration_error_interval=calibration.calibration_error_interval(labels, stacked),
         rows=rows,
         one_fold_a_row=one_fold_a_row,
         rows_also_chose=rows_also_chose,
@@ -55,30 +60,56 @@ def deviation(correct: NDArray[np.bool_]) -> float | None:
 
 
 def against_best(recipes: Sequence[RecipeRuns]) -> list[AgainstBest]:
-    """Return every recipe but the first against the first, each on the rows that both predict."""
-    return [_against(recipe, recipes[0]) for recipe in recipes[1:]]
+    """Return every recipe but the first, which is the best, against the first.
 
-
-def _against(recipe: RecipeRuns, best: RecipeRuns) -> AgainstBest:
-    ours, theirs = common_rows(recipe.best, best.best)
-    return against(recipe.correct[:, ours], best.correct[:, theirs])
+    Each is compared on the rows that both predict.
+    """
+    corrected = many.against_best(_p_values(recipes), best=0)
+    tests = [against(*_on_common_rows(recipe, recipes[0])) for recipe in recipes[1:]]
+    return [
+        replace(test, p_holm=float(p_holm))
+        for test, p_holm in zip(tests, corrected[1:], strict=True)
+    ]
 
 
 def against(correct: NDArray[np.bool_], best_correct: NDArray[np.bool_]) -> AgainstBest:
     """Return a recipe against another, given which of the same rows each gets right.
 
-    Both are bool [seeds, rows]. The p-value is not corrected.
+    Both are bool [seeds, rows]. The p-value is not corrected. On fewer than two rows nothing can be
+    said.
     """
-    test = scores.mcnemar_exact(correct[0], best_correct[0])
-    difference = float(correct.mean() - best_correct.mean())
+    if correct.shape[1] < _FEWEST_ROWS:
+        return AgainstBest(0.0, (-1.0, 1.0), 1.0, 1.0, "mcnemar", 0, 0, None, None)
+    found = difference(correct, best_correct)
     return AgainstBest(
-        difference=difference,
-        interval=(difference, difference),
-        p_value=test.p_value,
-        p_holm=test.p_value,
-        method="mcnemar",
-        only_this_right=test.only_a,
-        only_best_right=test.only_b,
-        rows_needed=None,
-        seeds_needed=None,
+        difference=found.difference,
+        interval=found.interval,
+        p_value=found.p_value,
+        p_holm=found.p_value,
+        method=found.method,
+        only_this_right=found.only_a,
+        only_best_right=found.only_b,
+        rows_needed=rows_needed(found),
+        seeds_needed=seeds_needed(found),
     )
+
+
+def _on_common_rows(
+    recipe: RecipeRuns, other: RecipeRuns
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which of their common rows two recipes get right, each bool [seeds, rows]."""
+    ours, theirs = common_rows(recipe.best, other.best)
+    return recipe.correct[:, ours], other.correct[:, theirs]
+
+
+def _p_values(recipes: Sequence[RecipeRuns]) -> NDArray[np.float64]:
+    """Return the p-values of all pairs, float64 [k, k], each on the rows that both predict."""
+    rows = recipes[0].best.rows
+    if all(np.array_equal(recipe.best.rows, rows) for recipe in recipes) and len(rows) > 1:
+        return p_values_of_pairs([recipe.correct for recipe in recipes])
+    p_values = np.ones((len(recipes), len(recipes)))
+    for i, j in combinations(range(len(recipes)), 2):
+        pair = _on_common_rows(recipes[i], recipes[j])
+        if pair[0].shape[1] >= _FEWEST_ROWS:
+            p_values[i, j] = p_values[j, i] = difference(*pair).p_value
+    return p_values

@@ -44,7 +44,7 @@ def draw_curves(first: Run, second: Run, folder: Path) -> Path:
     """
     histories = _histories(first), _histories(second)
     path = _path((first.id, second.id), folder, "curves")
-    plots.save(plots.overlaid_curves(histories, (first.id, second.id)), path)
+    plots.save(plots.overlaid_curves(histories, (f"A: {first.id}", f"B: {second.id}")), path)
     return path
 
 

@@ -74,8 +74,8 @@ def _needed(test: AgainstBest) -> str:
     if test.seeds_needed:
         ways.append(f"{words.count(test.seeds_needed, 'seed')} of each")
     if not ways:
-        return f"neither more rows nor more seeds would show a difference of {difference}"
-    return f"to show a difference of {difference} takes about {' or '.join(ways)}"
+        return f"more rows or seeds alone would not show a difference of {difference}"
+    return f"a difference of {difference} takes about {' or '.join(ways)} to show"
 
 
 def _rounded(number: int) -> int:

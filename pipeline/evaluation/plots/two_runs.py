@@ -46,7 +46,7 @@ def disagreements(only_first: Answers, only_second: Answers, names: tuple[str, s
     sides = (only_first, only_second)
     most = max(min(len(side.images), MOST_OF_EACH) for side in sides)
     lines = max(1, -(-most // _COLUMNS))
-    figure = Figure(figsize=(2 * _COLUMNS * 1.35, lines * 1.65 + 1.3), layout="constrained")
+    figure = Figure(figsize=(2 * _COLUMNS * 1.35, lines * 1.75 + 1.3), layout="constrained")
     figure.suptitle(f"A: {names[0]}\nB: {names[1]}", fontsize=11)
     halves = figure.subfigures(1, 2, squeeze=False, wspace=0.1).ravel()
     for half, side, name, colour in zip(halves, sides, "AB", (BLUE, VERMILION), strict=True):

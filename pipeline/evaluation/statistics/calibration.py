@@ -1,0 +1,138 @@
+"""Whether probabilities can be believed: log loss, calibration error, reliability diagram.
+
+All take labels, integers [rows] in 0..9, and probabilities, floats [rows, 10] in rows that sum to
+1 or, for a recipe with several seeds, [seeds, rows, 10]. They raise ValueError for other arrays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.checks import check_digits, check_probabilities
+from pipeline.evaluation.scores import Interval, wilson_interval
+from pipeline.evaluation.statistics.bootstrap import bca_interval, resampled_means, widened
+
+BINS = 15
+"""Of equal width, of the confidence: the probability of the predicted digit."""
+
+
+class Bin(NamedTuple):
+    """The `rows` whose confidence is in (`low`, `high`], for a reliability diagram.
+
+    `confidence` is its mean. `accuracy` is the share of right predictions, `interval` Wilson's
+    95 % interval for it. All are in [0, 1].
+    """
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
+    interval: Interval
+
+
+def mean_log_loss(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
+    """Return the log loss, in nats; of several seeds, the mean of theirs."""
+    return float(_losses(labels, _by_seed(labels, probabilities)).mean())
+
+
+def log_loss_interval(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Interval:
+    """Return the 95 % interval of the log loss, in nats: bootstrap, BCa.
+
+    For several seeds it is the interval of the recipe's log loss; see `bootstrap.widened`.
+    """
+    losses = _losses(labels, _by_seed(labels, probabilities))
+    of_rows = losses.mean(axis=0)
+    mean = float(of_rows.mean())
+    replicates = resampled_means(of_rows[:, np.newaxis])[:, 0]
+    return widened(bca_interval(mean, replicates, of_rows), mean, losses)
+
+
+def calibration_error(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
+    """Return the expected calibration error, in [0, 1]; of several seeds, the mean of theirs.
+
+    It is the mean, over all rows, of |accuracy - mean confidence| in the row's bin. Method:
+    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, ICML 2017, with their 15 bins of equal width.
+    """
+    gaps = _gaps(labels, _by_seed(labels, probabilities))
+    return float(np.abs(gaps.mean(axis=1)).sum(axis=1).mean())
+
+
+def calibration_error_interval(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating]
+) -> Interval:
+    """Return the 95 % interval of the expected calibration error: basic bootstrap."""
+    gaps = _gaps(labels, _by_seed(labels, probabilities))
+    seeds, rows, _ = gaps.shape
+    means = gaps.mean(axis=1)
+    estimate = float(np.abs(means).sum(axis=1).mean())
+    columns = gaps.transpose(1, 0, 2).reshape(rows, -1)
+    replicates = np.abs(resampled_means(columns)).sum(axis=1) / seeds
+    low, high = 2 * estimate - np.quantile(replicates, [0.975, 0.025])
+    values = np.einsum("srb,sb->sr", gaps, np.sign(means))  # whose mean is the estimate
+    interval = Interval(max(float(low), 0.0), float(high))
+    return widened(interval, estimate, values)
+
+
+def reliability(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> list[Bin]:
+    """Return the bins of the reliability diagram that have rows; `probabilities` is [rows, 10]."""
+    (seed,) = _by_seed(labels, probabilities)
+    confidence, correct, bins = seed.max(axis=1), seed.argmax(axis=1) == labels, _bins(seed)
+    found = []
+    for number in np.unique(bins):
+        inside = bins == number
+        rows, right = int(inside.sum()), int(correct[inside].sum())
+        found.append(
+            Bin(
+                low=float(number / BINS),
+                high=float((number + 1) / BINS),
+                rows=rows,
+                confidence=float(confidence[inside].mean()),
+                accuracy=right / rows,
+                interval=wilson_interval(right, rows),
+            )
+        )
+    return found
+
+
+def _by_seed(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Check the arrays. Return probabilities [seeds, rows, 10] in rows that sum to 1 exactly."""
+    check_digits("labels", labels, len(labels))
+    seeds = probabilities if probabilities.ndim == 3 else probabilities[np.newaxis]
+    if not len(seeds):
+        raise ValueError("probabilities have 0 seeds; at least 1 is needed")
+    for seed in seeds:
+        check_probabilities(seed, len(labels))
+    exact = seeds.astype(np.float64)
+    exact /= exact.sum(axis=2, keepdims=True)
+    return exact
+
+
+def _losses(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return -ln(probability of the right label), [seeds, rows], as sklearn.metrics.log_loss."""
+    right = probabilities[:, np.arange(len(labels)), labels]
+    least = np.finfo(np.float64).eps
+    losses: NDArray[np.float64] = -np.log(np.clip(right, least, 1 - least))
+    return losses
+
+
+def _bins(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the number of each row's bin, from 0, int64 [..., rows]."""
+    upper = np.ceil(probabilities.max(axis=-1) * BINS).astype(np.int64)
+    bins: NDArray[np.int64] = np.clip(upper, 1, BINS) - 1
+    return bins
+
+
+def _gaps(labels: NDArray[np.integer], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return right (1) or wrong (0) minus confidence, in the column of its bin.
+
+    It is float64 [seeds, rows, bins], 0 in the other columns: the calibration error is the sum,
+    over the bins, of the absolute means over the rows.
+    """
+    right = probabilities.argmax(axis=2) == labels
+    columns = np.eye(BINS)[_bins(probabilities)]
+    gaps: NDArray[np.float64] = columns * (right - probabilities.max(axis=2))[..., np.newaxis]
+    return gaps
