@@ -14,8 +14,8 @@ from pipeline.evaluation import png_files, scores
 from pipeline.evaluation.comparison.model import RunRow
 from pipeline.evaluation.report import settings
 from pipeline.evaluation.report.digits import MOST_PICTURES, DigitPictures
-from pipeline.evaluation.report.reliability import reliability
 from pipeline.evaluation.report.settings import Facts
+from pipeline.evaluation.statistics.calibration import reliability
 from pipeline.runs import Arrays, Member, Run
 
 MOST_MISTAKES = 24
