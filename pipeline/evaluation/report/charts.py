@@ -187,7 +187,7 @@ def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart, description: str) 
     """Return a chart as wide as its place on the page, in the page's font and colours."""
     styled = (
         chart.properties(width="container", description=description, background="transparent")
-        .configure(font="inherit")
+        .configure(font="system-ui, sans-serif")
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=_TEXT,
@@ -200,7 +200,6 @@ def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart, description: str) 
             titleFontSize=13,
         )
         .configure_legend(labelColor=_TEXT, labelFontSize=12, symbolFillColor=_ACCENT)
-        .configure_text(font="inherit")
     )
     spec: Spec = styled.to_dict()
     del spec["$schema"]  # an address, which the page does not need

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from pipeline.common.errors import PipelineError
 from pipeline.data.spec import SPEC
-from pipeline.evaluation import png_files, scores
+from pipeline.evaluation import png_files
 from pipeline.evaluation.comparison.model import RunRow
 from pipeline.evaluation.report import settings
 from pipeline.evaluation.report.digits import MOST_PICTURES, DigitPictures
@@ -169,7 +169,7 @@ def _stored_picture(details: RunDetails, run: Run, pictures: DigitPictures) -> s
 def _confusion(
     labels: NDArray[np.integer], read_as: NDArray[np.integer]
 ) -> list[list[ConfusionCell]]:
-    counts = scores.crosstab(labels, read_as).to_numpy()[:-1, :-1]  # without the sums
+    counts = confusion_matrix(labels, read_as, labels=range(SPEC.classes))
     most = max(int(counts[~np.eye(SPEC.classes, dtype=bool)].max()), 1)
     return [
         [

@@ -15,7 +15,8 @@ const views = {};
 const errorsOnly = 1; // it warns of charts without a line, which a person may choose
 
 async function draw(place, spec, datasets = {}) {
-  const result = await vegaEmbed(place, { ...spec, datasets }, {
+  const filled = { ...spec, datasets: { ...spec.datasets, ...datasets } };
+  const result = await vegaEmbed(place, filled, {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, logLevel: errorsOnly,
   });
   return result.view;
