@@ -25,6 +25,7 @@ TAKES_submission := $(RECIPE_STAGE)
 TAKES_submit := $(RECIPE_STAGE) MESSAGE
 TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
 TAKES_reveal := RUN
+TAKES_leaderboard := RUN
 TAKES_baselines := SEEDS FORCE
 TAKES_bench := BENCH
 TAKES_torture := SEED TORTURE
@@ -145,6 +146,10 @@ submit: $(READY) ## all of the above, then upload and print the score
 .PHONY: reveal
 reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)
 	@$(PIPELINE) reveal
+
+.PHONY: leaderboard
+leaderboard: $(READY) ## Kaggle's public leaderboard, and the places that own scores would take
+	@$(PIPELINE) leaderboard
 
 .PHONY: compare
 compare: $(READY) ## which recipe is better, and how sure that is; RUN="a b": two runs in depth

@@ -3,12 +3,10 @@
 The stages import TensorFlow where they need it. This module never does.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
 
 import typer
 
@@ -26,6 +24,7 @@ from pipeline.stages import (
     data,
     doctor,
     ensemble,
+    leaderboard,
     look,
     reveal,
     split,
@@ -59,6 +58,7 @@ from pipeline.stages.options import (
     View,
     Where,
 )
+from pipeline.stages.printing import print_aside, print_json, print_line, print_result
 from pipeline.stages.request import DEFAULT_RECIPE, Request, check_text
 
 app = typer.Typer(
@@ -99,7 +99,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         executor: Executor = "auto",
         root: Root = HERE,
     ) -> None:
-        run_stage(_context(name, command, _print))
+        run_stage(_context(name, command, print_line))
 
 
 for _name, (_text, _run_stage) in STAGES.items():
@@ -122,16 +122,24 @@ def submit_command(
     root: Root = HERE,
 ) -> None:
     """Do all stages, upload the CSV and wait for its score."""
-    result = submit.submit(_context("submit", command, _print_aside if as_json else _print))
-    _print_result(result, as_json)
+    result = submit.submit(_context("submit", command, print_aside if as_json else print_line))
+    print_result(result, as_json)
 
 
 @app.command("reveal")
 def reveal_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
     """Show a practice submission's private score too, and note in the ledger that it was shown."""
-    report = _print_aside if as_json else _print
+    report = print_aside if as_json else print_line
     result = reveal.reveal(Context(root, Request.parse("reveal", run=run), report))
-    _print_result(result, as_json)
+    print_result(result, as_json)
+
+
+@app.command("leaderboard")
+def leaderboard_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
+    """Download Kaggle's public leaderboard, and say which places the runs' scores would take."""
+    report = print_aside if as_json else print_line
+    request = Request.parse("leaderboard", run=run)
+    print_result(leaderboard.leaderboard(Context(root, request, report)), as_json)
 
 
 @app.command("baselines")
@@ -142,10 +150,10 @@ def baselines_command(
 
     The recipe, source and random seeds of each are fixed.
     """
-    report = _print_aside if as_json else _print
+    report = print_aside if as_json else print_line
     rows = baselines.baselines(root, seeds, report, force=force)
     if as_json:
-        _print_json([row.as_json() for row in rows])
+        print_json([row.as_json() for row in rows])
     else:
         show_baselines(rows)
 
@@ -167,7 +175,7 @@ def look_command(
     """Look at a run: digits, probabilities, confusions, curves, parameters, model files."""
     request = Request.parse("look", run=run, source=source, practice_seed=practice_seed)
     options = look.LookOptions(view, part, start, count, true, predicted, seed)
-    look.look(Context(root, request, _print), options)
+    look.look(Context(root, request, print_line), options)
 
 
 @app.command("compare")
@@ -182,7 +190,7 @@ def compare_command(
 ) -> None:
     """Say which recipe is better, by how much, and how sure that is; RUN="A B": of two runs."""
     options = compare.CompareOptions(where, sort, show_all, as_json, as_csv)
-    compare.compare(Context(root, Request.parse("compare", run=run), _print_aside), options)
+    compare.compare(Context(root, Request.parse("compare", run=run), print_aside), options)
 
 
 @app.command("report")
@@ -196,7 +204,7 @@ def report_command(root: Root = HERE) -> None:
     _warn(result.unreadable)
     path = root / "runs" / "report.html"
     report.write(path, result, all_runs, root / "submissions", root / "data")
-    _print(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
+    print_line(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
 
 
 @app.command("runs")
@@ -207,13 +215,13 @@ def runs_command(as_json: Json = False, root: Root = HERE) -> None:
     _warn(store.unreadable)
     if as_json:
         left_out = [runs.unreadable_as_json(*one) for one in store.unreadable.items()]
-        _print_json([*map(runs.as_json, all_runs), *left_out])
+        print_json([*map(runs.as_json, all_runs), *left_out])
         return
     for run in all_runs:
         for line in runs.describe(run):
-            _print(line)
+            print_line(line)
     if not all_runs and not store.unreadable:
-        _print("no runs yet; make submit makes one")
+        print_line("no runs yet; make submit makes one")
 
 
 @app.command("doctor")
@@ -221,7 +229,7 @@ def doctor_command(root: Root = HERE) -> None:
     """Print what is there and what is missing, each with its fix."""
     for finding in doctor.examine(root):
         fix = f"  -> {finding.fix}" if finding.fix else ""
-        _print(f"{finding.subject:<20}{finding.state}{fix}")
+        print_line(f"{finding.subject:<20}{finding.state}{fix}")
 
 
 def main() -> None:
@@ -250,7 +258,7 @@ def _refuse(error: typer.TyperException) -> None:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else PROGRAM
     if problem:  # none where there are no words: the help has been printed
-        _print_aside(f"error: {problem}; {command} --help lists what is allowed")
+        print_aside(f"error: {problem}; {command} --help lists what is allowed")
     raise SystemExit(2) from None
 
 
@@ -276,33 +284,4 @@ def _ledger(root: Path) -> Ledger:
 def _warn(unreadable: Mapping[str, str]) -> None:
     """Print one line on stderr for each run that is left out."""
     for reason in unreadable.values():
-        _print_aside(f"left out: {reason}")
-
-
-def _print(line: str) -> None:
-    """Print a line on stdout. What it quotes from files may hold control characters."""
-    print(printable(line, LONGEST_MESSAGE), flush=True)
-
-
-def _print_aside(line: str) -> None:
-    print(printable(line, LONGEST_MESSAGE), file=sys.stderr, flush=True)
-
-
-class _Result(Protocol):
-    """What a stage returns to be printed."""
-
-    def as_json(self) -> dict[str, Any]: ...
-
-    def lines(self) -> list[str]: ...
-
-
-def _print_result(result: _Result, as_json: bool) -> None:
-    if as_json:
-        _print_json(result.as_json())
-    else:
-        for line in result.lines():
-            _print(line)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+        print_aside(f"left out: {reason}")

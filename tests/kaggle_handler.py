@@ -38,10 +38,13 @@ class Handler(BaseHTTPRequestHandler):
                 self._call(name, json.loads(body or b"{}"))
 
     def do_GET(self) -> None:
-        """Send the archive, whole or from a given byte."""
+        """Send the archive of the data or the leaderboard, whole or from a given byte."""
+        name = urlsplit(self.path).path.rsplit("/", 1)[-1].removesuffix(".zip")
         with self.state.lock:
-            self._note("archive")
-            faults, content = self.state.faults, self.state.zip_bytes
+            self._note(name)
+            faults = self.state.faults
+            leaderboard = self.state.leaderboard_zip
+            content = leaderboard if name == "leaderboard" else self.state.zip_bytes
             if faults.truncated_downloads > 0:
                 faults.truncated_downloads -= 1
                 content = content[: len(content) // 2]
@@ -102,9 +105,10 @@ class Handler(BaseHTTPRequestHandler):
             self._json({"numToday": today, "numTotal": today, "numAllowedNow": left})
         elif not state.faults.rules_accepted:
             self._json({"error": {"code": 403, "message": "the hidden reason"}}, 403)
-        elif name == "DownloadDataFiles":
+        elif name in ("DownloadDataFiles", "DownloadLeaderboard"):
+            file = "leaderboard" if name == "DownloadLeaderboard" else "archive"
             self.send_response(302)
-            self.send_header("Location", f"{STORAGE}/{SLUG}/archive.zip?signature=none")
+            self.send_header("Location", f"{STORAGE}/{SLUG}/{file}.zip?signature=none")
             self.end_headers()
         elif name == "ListSubmissions":
             self._json({"submissions": state.listing()[: body.get("pageSize") or 20]})

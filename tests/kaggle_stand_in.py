@@ -9,7 +9,8 @@ By hand, to try `make submit SOURCE=kaggle` without an account:
 
     python -m tests.kaggle_stand_in --train train.csv --test test.csv --hidden labels.csv
 
-It answers the calls of kaggle 2.2.4 (kagglesdk 0.1.37) that downloading and submitting make.
+It answers the calls of kaggle 2.2.4 (kagglesdk 0.1.37) that downloading, submitting and the
+leaderboard make.
 """
 
 import argparse

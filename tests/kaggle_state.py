@@ -77,12 +77,15 @@ class Submission:
 class State:
     """The stand-in's files, labels, uploads and submissions, and the requests that it received.
 
+    `leaderboard_zip` is the archive of the leaderboard, which a test sets.
+
     With `labels`, those of the test rows, uploads are scored on every fourth row. Without, each
     well-formed upload scores `score`.
     """
 
     def __init__(self, zip_bytes: bytes, labels: list[int] | None, score: str) -> None:
         self.zip_bytes = zip_bytes
+        self.leaderboard_zip = b""
         self.labels = labels
         self.score = score
         self.faults = Faults()

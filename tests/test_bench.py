@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from tests.bench import race
+from pipeline.common.files import sha256
+from tests.bench import cost_data, curves, race
 from tests.bench.commands import images_per_second
-from tests.bench.curves import table
 from tests.bench.public_score import Answers, fixed, redrawn
 from tests.bench.timing import interleave
 
@@ -75,8 +76,34 @@ def test_a_race_that_nobody_wins_has_no_ratio() -> None:
 
 def test_the_table_of_cost_curves_has_medians_and_dashes() -> None:
     seeds = [_history(0.98, 0.992), _history(0.991, 0.993), _history(0.97, 0.9925)]
-    *_, row = table({"fast": seeds}, []).splitlines()
+    parts = [cost_data.of_history("fast", number, seed) for number, seed in enumerate(seeds)]
+    point = pd.DataFrame([["champion", 0, 26.0, 0.9963]], columns=curves.COLUMNS)
+    *_, row, last = curves.table(pd.concat([*parts, point])).splitlines()
     assert row == "| fast | 0.5 | 1.0 | - | - | 0.99250 | 0.99250 | 1.0 | 3 |"
+    assert last == "| champion | - | - | - | - | - | 0.99630 | 26.0 | 1 |"
+
+
+def test_the_cost_curves_are_drawn_from_the_data_beside_them() -> None:
+    data = curves.read()
+    figure = curves.draw(data)
+    lines = iter(figure.axes[0].lines)
+    trainings = data.groupby(["side", "training"], sort=False)
+    for (_, epochs), line in zip(trainings, lines, strict=True):
+        drawn = np.asarray(line.get_xydata())[-len(epochs) :]
+        best = 1 - epochs["val_accuracy"].cummax()
+        np.testing.assert_allclose(drawn, np.column_stack([epochs["minutes"], best]))
+    sides = list(dict.fromkeys(data["side"]))
+    assert [text.get_text() for text in figure.axes[0].texts] == sides
+    (legend,) = figure.legends
+    for side, text in zip(sides, legend.get_texts(), strict=True):
+        assert text.get_text().startswith(f"{side}: {curves.MEANING[side]} (")
+    with Image.open(curves.PICTURE) as picture:
+        assert picture.info["Source"] == sha256(curves.DATA), "python -m tests.bench.curves"
+
+
+def test_the_table_of_results_is_that_of_the_data() -> None:
+    results = curves.DATA.with_name("RESULTS.md").read_text()
+    assert curves.table(curves.read()) in results
 
 
 def test_redrawn_rows_are_covered_as_often_as_claimed_and_easy_hidden_rows_seldom() -> None:

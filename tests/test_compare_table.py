@@ -254,7 +254,7 @@ def test_what_cannot_be_is_told_in_one_line(
         ("public", "quick-s0 both fast-s0"),
         ("recipe", "fast-s0 both quick-s0"),
         ("newest", "both quick-s0 fast-s0"),
-        ("calibration", "quick-s0 both fast-s0"),
+        ("calibration", "quick-s0 fast-s0 both"),
     ],
 )
 def test_sort_orders_recipes_and_runs(three: ScoredRuns, order: str, recipes: str) -> None:

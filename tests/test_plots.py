@@ -113,10 +113,12 @@ def test_curves_show_the_history_and_the_kept_epochs() -> None:
 
 def test_curves_of_one_perfect_epoch_are_drawn() -> None:
     table = history(1).assign(accuracy=1.0, val_accuracy=1.0, val_loss=0.0)
+    table["learning_rate"] = 0.0
     figure = plots.learning_curves(table, [1], loss_unit="mean squared error")
     assert figure.axes[0].get_ylabel() == "loss (mean squared error)"
     assert figure.axes[0].lines[1].get_ydata() == [1e-7]
     assert figure.axes[1].lines[0].get_ydata() == [1e-4]
+    assert figure.axes[2].lines[0].get_ydata() == [1e-15]
     check_nothing_is_cut_off(figure)
 
 

@@ -79,21 +79,28 @@ def test_a_reveal_shows_all_scores_and_its_time_is_kept(
     assert "private score 0.99600 on 21,000 rows (95 % interval 0.99505 to 0.99677)\n" in printed
     assert "all hidden rows 0.99575 on 28,000 rows (95 % interval 0.99492 to 0.99645)" in printed
     assert f"first revealed at {after['revealed_at']}, as the ledger notes\n" in printed
-    assert "spoils it" in printed
+    assert "spoils them" in printed
     assert (after["private_score"], after["hidden_score"]) == ("0.99600", "0.99575")
     result = json.loads(shown)
     assert (result["run"], result["revealed_at"]) == (RUN, after["revealed_at"])
     assert (result["private"]["correct"], result["private"]["rows"]) == (20_916, 21_000)
 
 
-def test_the_first_of_several_uploads_keeps_its_time(root: Path) -> None:
+TIME = "2026-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [{"revealed_at": TIME}, {"submitted_at": TIME, "hidden_score": 0.99575}],
+    ids=["revealed", "submitted with an earlier version"],
+)
+def test_the_first_of_several_uploads_keeps_its_time(root: Path, shown: dict[str, object]) -> None:
     submit(root)
     submit(root)
     ledger = context(root).ledger
-    first = ledger.uploads()[0].model_copy(update={"revealed_at": "2026-01-01T00:00:00+00:00"})
-    ledger.update(first)
-    assert reveal(context(root, RUN)).upload.revealed_at == first.revealed_at
-    assert [row["revealed_at"] for row in rows(root)] == [first.revealed_at] * 2
+    ledger.update(ledger.uploads()[0].model_copy(update=shown))
+    assert reveal(context(root, RUN)).upload.revealed_at == TIME
+    assert [row["revealed_at"] for row in rows(root)] == [TIME] * 2
     assert {row["private_score"] for row in rows(root)} == {"0.99600"}
 
 

@@ -33,6 +33,22 @@ def test_a_second_run_of_the_same_name_gets_a_number(store: RunStore) -> None:
     assert store.find("quick-s0-12345678").id == names[0]
 
 
+def test_a_run_that_cannot_be_saved_leaves_no_folder_nor_takes_a_name(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: Run) -> None:
+        (run.folder / ".run-12345678.json").write_text("half")
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save", full)
+        with pytest.raises(OSError, match="disk full"):
+            store.create(training_record(), network_source="x = 1")
+    assert list(store.folder.iterdir()) == []
+    (store.folder / "quick-s0-12345678").mkdir()  # as a process leaves it that is killed then
+    assert store.create(training_record()).id == "quick-s0-12345678"
+
+
 def test_only_finished_runs_are_found_by_identity_newest_first(store: RunStore) -> None:
     first, second, running = (store.create(training_record(identity="same")) for _ in range(3))
     for run in (first, second):

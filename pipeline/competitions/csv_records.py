@@ -1,7 +1,7 @@
 """CSV files whose rows are pydantic records."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,22 +17,31 @@ Record = TypeVar("Record", bound=BaseModel)
 def read_records(path: Path, model: type[Record], content: str) -> list[Record]:
     """Return the rows of a CSV file in their order; none if there is no file.
 
-    Cells are named by the fields' aliases. An empty cell takes the field's default. A byte order
-    mark is ignored. Raises PipelineError, which says that the file is not `content`, if a row is
-    not a valid record.
+    A byte order mark is ignored. Raises PipelineError, which says that the file is not `content`,
+    if a row is not a valid record.
     """
     if not path.exists():
         return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _check_header(list(reader.fieldnames or []), model)
-            return [_record(row, model, reader.line_num) for row in reader]
+            return parse_records(file, model)
     except (ValueError, csv.Error) as error:
         detail = printable(error, 300)
         raise PipelineError(
             f"{path}: is not {content} ({detail}); correct it, or move the file away"
         ) from None
+
+
+def parse_records(lines: Iterable[str], model: type[Record]) -> list[Record]:
+    """Return the rows of a CSV's lines in their order.
+
+    Cells are named by the fields' aliases; other columns are for `model` to keep or ignore. An
+    empty cell takes the field's default. Raises ValueError, or csv.Error, if a row is not a valid
+    record.
+    """
+    reader = csv.DictReader(lines, strict=True)
+    _check_header(list(reader.fieldnames or []), model)
+    return [_record(row, model, reader.line_num) for row in reader]
 
 
 def _check_header(names: Sequence[str], model: type[BaseModel]) -> None:

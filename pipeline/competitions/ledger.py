@@ -130,7 +130,7 @@ class Ledger:
         with self._locked():
             uploads = self.uploads()
             same_csv = [(one.competition, one.sha256) == key for one in uploads]
-            times = [one.revealed_at for one in compress(uploads, same_csv) if one.revealed_at]
+            times = [one.shown_at for one in compress(uploads, same_csv) if one.shown_at]
             revealed = {
                 "private_score": private_score,
                 "hidden_score": hidden_score,

@@ -1,10 +1,13 @@
 """The folder that holds all runs: making runs, and finding them again."""
 
 import os
+import shutil
 import socket
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report, ignore
 from pipeline.common.text import printable
@@ -28,24 +31,37 @@ class RunStore:
     def create(self, record: Record, network_source: str | None = None) -> Run:
         """Make the folder of a new run, named by the record's id, and save the record.
 
-        Where the name is taken, "-2", "-3", ... is added. Host, process and time are filled in.
-        `network_source` is the text of a network file of one's own, of which the run keeps a copy.
+        Where the name is taken, "-2", "-3", ... is added; an empty folder, which a killed process
+        has left, does not take it. Host, process and time are filled in. `network_source` is the
+        text of a network file of one's own, of which the run keeps a copy. If the record cannot be
+        saved, no folder is left. Hold `locked` meanwhile.
         """
         base = record.id
         self.folder.mkdir(parents=True, exist_ok=True)
         for number in range(2, 10_000):
+            folder = self.folder / record.id
+            with suppress(OSError):
+                folder.rmdir()
             try:
-                (self.folder / record.id).mkdir()
+                folder.mkdir()
                 break
             except FileExistsError:
                 record.id = f"{base}-{number}"
         record.host, record.process = socket.gethostname(), os.getpid()
         record.created_at = now()
-        run = Run(self.folder / record.id, record)
-        if network_source is not None:
-            run.write(run.folder / NETWORK_FILE, network_source.encode())
-        run.save()
+        run = Run(folder, record)
+        try:
+            if network_source is not None:
+                run.write(run.folder / NETWORK_FILE, network_source.encode())
+            run.save()
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return run
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from making runs until the block ends."""
+        return files.locked(self.folder / ".lock")
 
     def all(self) -> list[Run]:
         """Return every run whose record can be read, oldest first."""

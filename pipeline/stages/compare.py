@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.text import printable
 from pipeline.runs import Run
 from pipeline.stages.context import Context
+from pipeline.stages.printing import print_json, print_line
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def _compare_all(context: Context, options: CompareOptions) -> None:
     if options.sort:
         result = order.ordered(result, options.sort)
     if options.as_json:
-        print(json.dumps(result.as_json(), indent=2))
+        print_json(result.as_json())
     elif options.as_csv:
         flat.write_csv(result, sys.stdout)
     elif runs and not chosen:
-        print(f"none of {len(runs)} runs fits WHERE; leave it out to see all")
+        print_line(f"none of {len(runs)} runs fits WHERE; leave it out to see all")
     else:
         table.show(result, options.show_all)
 
@@ -75,7 +75,7 @@ def _compare_two(context: Context, options: CompareOptions) -> None:
         first, second, context.store.all(), context.ledger.uploads()
     )
     if options.as_json:
-        print(json.dumps(result.as_json(), indent=2))
+        print_json(result.as_json())
     else:
         two_runs_text.show(result)
     folder, names = context.store.folder / "compare", (first.id, second.id)
@@ -87,10 +87,10 @@ def _compare_two(context: Context, options: CompareOptions) -> None:
     def draw_curves() -> Path:
         return two_pictures.draw_curves(first, second, folder)
 
-    tell = context.report if options.as_json else print
+    tell = context.report if options.as_json else print_line
     for subject, draw in (("digits", draw_digits), ("curves", draw_curves)):
         try:
-            tell(f"wrote {printable(draw(), 5_000)}")
+            tell(f"wrote {draw()}")
         except PipelineError as error:
             context.report(f"no picture of the {subject}: {error}")
 

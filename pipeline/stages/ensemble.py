@@ -132,11 +132,12 @@ def _average_of(context: Context, parents: list[Run]) -> Run:
                 context.report(f"ensemble {run.id} is there already; FORCE=1 makes it again")
                 return run
     averaged = average(parents)
-    unfinished = context.store.with_identity(identity, done=False)
-    if unfinished:
-        run = unfinished[0]
-    else:
-        run = context.store.create(_average_record(context, averaged, parents, identity))
+    with context.store.locked():
+        unfinished = context.store.with_identity(identity, done=False)
+        if unfinished:
+            run = unfinished[0]
+        else:
+            run = context.store.create(_average_record(context, averaged, parents, identity))
     with run.held(), run.in_progress():
         _finish_average(context, run, averaged)
     return run

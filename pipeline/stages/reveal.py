@@ -42,9 +42,9 @@ class RevealResult:
         return [
             *lines,
             f"first revealed at {self.upload.revealed_at}, as the ledger notes",
-            "choosing between runs by the private score spoils it: it is then too high, and "
-            f"{self.upload.competition} can check no choice any more; make compare marks what is "
-            "submitted after a reveal",
+            "choosing between runs by these scores spoils them: the chosen run's is then too high; "
+            "make compare marks what is submitted after a reveal, and PRACTICE_SEED=<n> draws "
+            "other hidden rows",
         ]
 
 

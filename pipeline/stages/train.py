@@ -98,7 +98,7 @@ def _find(context: Context, identity: str) -> Run | None:
 
 def _find_or_create(context: Context, record: TrainingRecord, source: str | None) -> Run:
     """Return the record's run, made if need be. Two commands at the same time get the same run."""
-    with files.locked(context.store.folder / ".lock"):
+    with context.store.locked():
         run = _find(context, record.identity)
         return run or context.store.create(record, source)
 

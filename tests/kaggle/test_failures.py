@@ -182,6 +182,15 @@ BROKEN_OFF = f"Max retries exceeded with url: /blob/0?session={UPLOAD_SESSION} (
             "b'Bearer <token>;",
         ),
         (
+            -9,
+            "Warning: Looks like you're using an outdated Kaggle Version",
+            "",
+            FailureKind.KILLED,
+            "killed by SIGKILL while testing, by a person or for lack of memory; run the same",
+        ),
+        (-15, "", "404 Client Error", FailureKind.KILLED, "was killed by SIGTERM while testing"),
+        (-99, "", "", FailureKind.KILLED, "was killed by signal 99 while testing"),
+        (
             1,
             "",
             "",

@@ -7,6 +7,7 @@ can contain an upload address with a session token.
 
 import json
 import re
+import signal
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
@@ -57,6 +58,10 @@ class FailureKind(Enum):
     TOO_LONG = (
         "Kaggle did not finish within {limit:g} s while {doing}; the kaggle command was stopped; "
         f"check the network, then {_RETRY}"
+    )
+    KILLED = (
+        "the kaggle command was killed by {signal} while {doing}, by a person or for lack of "
+        f"memory; {_RETRY}"
     )
     HOME = (
         "{folder}: the kaggle command cannot make its settings folder there; set "
@@ -130,6 +135,8 @@ def classify(result: CommandResult) -> FailureKind | None:
     """Return what went wrong in a call, or None if nothing shows a failure."""
     if result.code is None:
         return FailureKind.TOO_LONG
+    if result.code < 0:
+        return FailureKind.KILLED
     if result.code == 0:
         # What the command prints if the storage refused the file; its exit code is then 0.
         refused = result.stdout.rstrip().endswith("Could not submit to competition")
@@ -155,6 +162,7 @@ def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineErr
         status=status[1] if status else "no status",
         network=_network_reason(result),
         limit=result.time_limit,
+        signal=_signal(result),
         folder=printable(credentials.config_folder()),
         last_line=_last_line(result),
     )
@@ -212,6 +220,12 @@ def _query(arguments: Sequence[str], opening: str) -> Any:
 
 def _network_reason(result: CommandResult) -> str | None:
     return next((words for mark, words in _NETWORK.items() if re.search(mark, result.text)), None)
+
+
+def _signal(result: CommandResult) -> str:
+    """Return the name of the signal that ended the command, or its number."""
+    number = -(result.code or 0)
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _last_line(result: CommandResult) -> str:

@@ -71,12 +71,15 @@ def exposure() -> str | None:
     return f"other users may read {' and '.join(exposed)}; run: chmod 600 {' '.join(exposed)}"
 
 
-def require_credentials() -> None:
-    """Raise PipelineError if there are no credentials to sign in with. Uses no network."""
+def require_credentials(alternative: str = ", or use SOURCE=practice") -> None:
+    """Raise PipelineError if there are no credentials to sign in with. Uses no network.
+
+    `alternative` says what needs none, if anything does.
+    """
     if find_credentials() is None:
         raise PipelineError(
             f"no Kaggle credentials found; make an API token at {SETTINGS_URL} and save it in "
-            "~/.kaggle/access_token or set KAGGLE_API_TOKEN, or use SOURCE=practice"
+            f"~/.kaggle/access_token or set KAGGLE_API_TOKEN{alternative}"
         )
 
 

@@ -7,7 +7,7 @@ from pipeline.evaluation.comparison.model import Comparison, Group, Scores
 NO_RUNS = "no scored runs yet; make submit makes one"
 
 INTERVALS = (
-    "[ ]: 95 % intervals, each for itself. p: how often equally good recipes would differ this much "
+    "[ ]: 95 % intervals, each for itself. p: how often equally good recipes differ this much "
     "or more, corrected for the number of pairs of recipes (Holm)."
 )
 

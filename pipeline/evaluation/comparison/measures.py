@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.data.spec import SPEC
 from pipeline.evaluation.comparison.model import AgainstBest, Scores
 from pipeline.evaluation.comparison.recipes import RecipeRuns
-from pipeline.evaluation.comparison.scored_run import common_rows
+from pipeline.evaluation.comparison.scored_run import ScoredRun, common_rows
 from pipeline.evaluation.statistics import calibration, many
 from pipeline.evaluation.statistics.accuracy import mean_accuracy_interval
 from pipeline.evaluation.statistics.difference import difference, p_values_of_pairs
@@ -21,34 +21,51 @@ from pipeline.evaluation.statistics.power import rows_needed, seeds_needed
 from pipeline.evaluation.statistics.public_score import public_score_interval
 
 _FEWEST_ROWS = 2  # for a comparison
+_AT_ONCE = 16  # sets whose probabilities are in memory twice
 
 
-def scores_of(
-    labels: NDArray[np.integer],
-    probabilities: Sequence[NDArray[np.floating]],
-    one_fold_a_row: bool,
-    rows_also_chose: bool,
-) -> Scores:
-    """Return the mean scores of one seed or several on the same rows, with their intervals.
+def scores_of(sets: Sequence[Sequence[ScoredRun]]) -> list[Scores]:
+    """Return the mean scores of sets of runs, each with the intervals over its rows and runs.
 
-    `labels` is integers [rows] in 0..9, each of `probabilities` is floats [rows, 10]; the other two
-    are noted in the scores.
+    The runs of one set are on the same rows.
     """
-    stacked = np.stack(probabilities)
-    correct = stacked.argmax(axis=2) == labels
-    rows, right = len(labels), round(float(correct.mean()) * len(labels))
-    return Scores(
-        accuracy=float(correct.mean()),
-        accuracy_interval=mean_accuracy_interval(correct),
-        log_loss=calibration.mean_log_loss(labels, stacked),
-        log_loss_interval=calibration.log_loss_interval(labels, stacked),
-        calibration_error=calibration.calibration_error(labels, stacked),
-        calibration_error_interval=calibration.calibration_error_interval(labels, stacked),
-        rows=rows,
-        one_fold_a_row=one_fold_a_row,
-        rows_also_chose=rows_also_chose,
-        expected_public=public_score_interval(right, rows, SPEC.public_rows),
-    )
+    same_rows: dict[tuple[bytes, bytes], list[int]] = {}
+    for number, (first, *_) in enumerate(sets):
+        same_rows.setdefault((first.rows.tobytes(), first.labels.tobytes()), []).append(number)
+    found: dict[int, Scores] = {}
+    for numbers in same_rows.values():
+        for start in range(0, len(numbers), _AT_ONCE):
+            chunk = numbers[start : start + _AT_ONCE]
+            found |= zip(chunk, _scores([sets[number] for number in chunk]), strict=True)
+    return [found[number] for number in range(len(sets))]
+
+
+def _scores(sets: Sequence[Sequence[ScoredRun]]) -> list[Scores]:
+    """Return the scores of sets of runs that all have the same rows and labels."""
+    labels = sets[0][0].labels
+    stacks = [np.stack([scored.probabilities for scored in runs]) for runs in sets]
+    intervals = calibration.score_intervals(labels, stacks)
+    found = []
+    for runs, stack, (loss, error) in zip(sets, stacks, intervals, strict=True):
+        correct = np.stack([scored.correct for scored in runs])
+        accuracy, rows = float(correct.mean()), len(labels)
+        found.append(
+            Scores(
+                accuracy=accuracy,
+                accuracy_interval=mean_accuracy_interval(correct),
+                log_loss=calibration.mean_log_loss(labels, stack),
+                log_loss_interval=loss,
+                calibration_error=calibration.calibration_error(labels, stack),
+                calibration_error_interval=error,
+                rows=rows,
+                one_fold_a_row=runs[0].one_fold_a_row,
+                rows_also_chose=runs[0].rows_also_chose,
+                expected_public=public_score_interval(
+                    round(accuracy * rows), rows, SPEC.public_rows
+                ),
+            )
+        )
+    return found
 
 
 def deviation(correct: NDArray[np.bool_]) -> float | None:

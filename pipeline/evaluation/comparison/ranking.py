@@ -27,7 +27,7 @@ from pipeline.evaluation.comparison.recipes import (
     seeds_of,
     with_choosing_rows,
 )
-from pipeline.evaluation.comparison.run_rows import mean_scores, run_row
+from pipeline.evaluation.comparison.run_rows import run_row
 from pipeline.evaluation.comparison.scored_run import ScoredRun, common_rows, load
 from pipeline.evaluation.comparison.submissions import public_scores
 from pipeline.runs import Run
@@ -66,10 +66,11 @@ def _group(recipes: Sequence[RecipeRuns], uploads: Sequence[Upload]) -> Group:
     """Return the recipes on one split, which are best first, with all their runs."""
     record = recipes[0].best.run.record
     practice = f", seed {record.practice_seed}" if record.source == "practice" else ""
+    numbered = [(scored, number) for number, one in enumerate(recipes) for scored in one.runs]
+    alone = measures.scores_of([[scored] for scored, _ in numbered])
     runs = [
-        run_row(scored, number, uploads)
-        for number, recipe in enumerate(recipes)
-        for scored in recipe.runs
+        run_row(scored, scores, number, uploads)
+        for (scored, number), scores in zip(numbered, alone, strict=True)
     ]
     runs.sort(key=lambda row: (-row.scores.accuracy, row.scores.log_loss))
     return Group(
@@ -81,6 +82,11 @@ def _group(recipes: Sequence[RecipeRuns], uploads: Sequence[Upload]) -> Group:
 
 
 def _recipe_rows(recipes: Sequence[RecipeRuns], runs: Mapping[str, RunRow]) -> list[RecipeRow]:
+    """Return the recipes, given their runs by id."""
+    several = [recipe for recipe in recipes if len(recipe.counted) > 1]
+    means = dict(
+        zip(several, measures.scores_of([recipe.counted for recipe in several]), strict=True)
+    )
     rows = []
     against = [None, *measures.against_best(recipes)]
     for recipe, settings, test in zip(recipes, differences(recipes), against, strict=True):
@@ -92,7 +98,7 @@ def _recipe_rows(recipes: Sequence[RecipeRuns], runs: Mapping[str, RunRow]) -> l
                 best_run=recipe.best.run.id,
                 seeds=recipe.seeds,
                 settings=settings,
-                scores=mean_scores(recipe.counted) if len(counted) > 1 else counted[0].scores,
+                scores=means.get(recipe, counted[0].scores),
                 deviation=measures.deviation(recipe.correct),
                 minutes=sum(row.minutes for row in counted) / len(counted),
                 against_best=test,

@@ -3,25 +3,16 @@
 from collections.abc import Sequence
 
 from pipeline.competitions.ledger import Upload, after_reveal
-from pipeline.evaluation.comparison import measures
 from pipeline.evaluation.comparison.model import RunRow, Scores
 from pipeline.evaluation.comparison.recipes import seeds_of
 from pipeline.evaluation.comparison.scored_run import ScoredRun
 from pipeline.evaluation.comparison.submissions import scored_upload
 
 
-def mean_scores(runs: Sequence[ScoredRun]) -> Scores:
-    """Return the scores of one run, or the mean scores of one recipe's runs on the same rows."""
-    return measures.scores_of(
-        runs[0].labels,
-        [scored.probabilities for scored in runs],
-        one_fold_a_row=runs[0].one_fold_a_row,
-        rows_also_chose=runs[0].rows_also_chose,
-    )
-
-
-def run_row(scored: ScoredRun, recipe_row: int, uploads: Sequence[Upload]) -> RunRow:
-    """Return a run with its scores and those of its submission."""
+def run_row(
+    scored: ScoredRun, scores: Scores, recipe_row: int, uploads: Sequence[Upload]
+) -> RunRow:
+    """Return a run with its `scores` and those of its submission."""
     record, upload = scored.run.record, scored_upload(scored, uploads)
     return RunRow(
         run=record.id,
@@ -35,7 +26,7 @@ def run_row(scored: ScoredRun, recipe_row: int, uploads: Sequence[Upload]) -> Ru
         checkpoints=record.checkpoint_count,
         epochs=sum(member.epochs for member in record.members),
         minutes=sum(record.timings.values()) / 60,
-        scores=mean_scores([scored]),
+        scores=scores,
         test_accuracy=scored.test_accuracy,
         public_score=upload.public_score if upload else None,
         private_score=upload.private_score if upload else None,

@@ -84,9 +84,10 @@ def compare_two(
     one, other = whole[0].at(ours), whole[1].at(theirs)
     disagreement = _disagreement(one, other)
     right = disagreement.first_is_right
+    scores = measures.scores_of([[one], [other]])
     result = TwoRuns(
-        first=run_row(one, 0, uploads),
-        second=run_row(other, 1, uploads),
+        first=run_row(one, scores[0], 0, uploads),
+        second=run_row(other, scores[1], 1, uploads),
         settings=_settings(first, second),
         test=measures.against(other.correct[None], one.correct[None]),
         only_first_right=disagreement.rows[right].tolist(),

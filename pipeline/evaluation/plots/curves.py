@@ -41,8 +41,9 @@ def learning_curves(
     _draw_pair(loss, epochs, losses["loss"], losses["val_loss"], kept)
     errors = (1 - history[["accuracy", "val_accuracy"]]).clip(lower=_LEAST_ERROR)
     _draw_pair(accuracy, epochs, errors["accuracy"], errors["val_accuracy"], kept)
-    rates = history["learning_rate"]
-    rate.plot(epochs, rates.clip(lower=_LEAST_RATE * rates.max()), color=BLACK, marker=_dot(epochs))
+    highest = max(history["learning_rate"].max(), 1e-12)  # a logarithmic scale has no 0
+    rates = history["learning_rate"].clip(lower=_LEAST_RATE * highest)
+    rate.plot(epochs, rates, color=BLACK, marker=_dot(epochs))
     names = (f"loss ({loss_unit})", "accuracy (%)", "learning rate")
     for axes, name in zip((loss, accuracy, rate), names, strict=True):
         axes.set(xlabel="epoch", ylabel=name, yscale="log", xlim=_epoch_limits(epochs))
