@@ -3,12 +3,11 @@
 Their colours are the page's CSS variables, so that they follow its light and its dark mode.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from pipeline.evaluation.comparison import words
 from pipeline.evaluation.comparison.model import Group, PublicScores, RecipeRow, RunRow
 
 MOST_RECIPES = 40
@@ -22,13 +21,16 @@ _IN_TIME, _LATE = "before any reveal", "after a reveal (r)"
 _ROW_HEIGHT = 40  # pixels of a recipe: its name above its interval
 
 
-def intervals(group: Group) -> Spec:
+def intervals(group: Group, names: Sequence[str]) -> Spec:
     """Return the accuracies of a group's recipes with their 95 % intervals, the best at the top.
 
-    Each has its runs as circles.
+    Each has its name from `names`, and its runs as circles.
     """
     shown = group.recipes[:MOST_RECIPES]
-    recipes = [_recipe_point(place, row) for place, row in enumerate(shown, 1)]
+    recipes = [
+        _recipe_point(place, name, row)
+        for place, (name, row) in enumerate(zip(names, shown, strict=False), 1)
+    ]
     runs = [
         {"place": run.recipe_row + 1, "run": run.run, "accuracy": 100 * run.scores.accuracy}
         for run in group.runs
@@ -61,11 +63,11 @@ def intervals(group: Group) -> Spec:
     return _spec(layers, "Validation accuracy of each recipe with its 95 % interval, best first.")
 
 
-def _recipe_point(place: int, row: RecipeRow) -> dict[str, object]:
+def _recipe_point(place: int, name: str, row: RecipeRow) -> dict[str, object]:
     low, high = row.scores.accuracy_interval
     return {
         "place": place,
-        "recipe": f"{place}  {words.recipe_name(row.recipe)} ({words.seeds(row)})",
+        "recipe": f"{place}  {name}",
         "accuracy": 100 * row.scores.accuracy,
         "low": 100 * low,
         "high": 100 * high,

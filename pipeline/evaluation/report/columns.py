@@ -62,6 +62,11 @@ class RecipeLine:
     runs: list[RunLine]
     selected: bool
 
+    @property
+    def full_name(self) -> str:
+        """The name with what tells it from its namesakes, on one line."""
+        return " ".join([f"{self.name} ({self.seeds})", *self.settings])
+
 
 @dataclass(frozen=True)
 class GroupOnPage:

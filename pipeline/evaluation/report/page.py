@@ -42,6 +42,7 @@ def write(
         for run in best_first
     }
     newest_first = [details[run.id] for run in reversed(runs)]
+    groups = [columns.group_on_page(group, comparison) for group in comparison.groups]
     page_data = {
         "comparison": comparison.as_json(),
         "settings": settings.table(runs),
@@ -49,18 +50,24 @@ def write(
         "reliability": {one.run: one.reliability for one in newest_first if one.reliability},
         "digits": pictures.encoded,
         "charts": {
-            "intervals": [charts.intervals(group) for group in comparison.groups],
+            "intervals": [
+                charts.intervals(group, [recipe.full_name for recipe in shown.recipes])
+                for group, shown in zip(comparison.groups, groups, strict=True)
+            ],
             "public": [charts.public_scores(one, rows) for one in comparison.public_scores],
             "error": charts.curves("wrong rows (%)"),
             "loss": charts.curves(curves.loss_title(runs)),
             "reliability": charts.reliability(),
         },
     }
-    files.write_text(path, _render(comparison, newest_first, page_data))
+    files.write_text(path, _render(comparison, groups, newest_first, page_data))
 
 
 def _render(
-    comparison: Comparison, details: Sequence[RunDetails], page_data: dict[str, object]
+    comparison: Comparison,
+    groups: Sequence[columns.GroupOnPage],
+    details: Sequence[RunDetails],
+    page_data: dict[str, object],
 ) -> str:
     environment = Environment(
         loader=PackageLoader(__package__, _TEMPLATES),
@@ -69,7 +76,6 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    groups = [columns.group_on_page(group, comparison) for group in comparison.groups]
     vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     scripts = [vega, _text("page.js")]
     return environment.get_template("page.html.j2").render(
