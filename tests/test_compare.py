@@ -247,6 +247,7 @@ def test_the_accuracy_of_averaged_folds_and_a_hold_out_is_marked_as_too_low(
     (group,) = result.groups
     marked = {row.best_run: row.scores.one_fold_a_row for row in group.recipes}
     assert marked == {"folds": False, "both": True}
+    assert all(row.scores.out_of_fold for row in group.recipes)
     shown = text(result)
     assert shown.count("0.99500 *") == 1
     assert "*: too low, so do not rely on p" in shown

@@ -24,6 +24,11 @@ DEVIATION = "+- sd: the standard deviation between seeds."
 
 EXPECTED = f"expected: where the public score, on {SPEC.public_rows:,} other rows, will lie."
 
+OUT_OF_FOLD = (
+    "Of a run with folds, one fold predicts each validation row and all of them each test row: its "
+    "public score is often higher than expected."
+)
+
 OPTIMISM = (
     "In recipes such as bn_cnn and quick, the validation rows also choose the checkpoints or stop "
     "the training. Their validation accuracies are slightly too high."
@@ -35,11 +40,6 @@ REVEALED = "r: submitted after a private score had been revealed, which may have
 ONE_FOLD = (
     "*: too low, so do not rely on p. Of the members trained on folds, only those of one fold "
     "predict each validation row, because the others trained on it; the submission averages all."
-)
-
-PAIRS = (
-    "Here, a row is predicted only by those members of a run that did not train on it; the "
-    "submission averages all members."
 )
 
 
@@ -66,6 +66,7 @@ def _tables(comparison: Comparison) -> list[str]:
         CROSSED: "crossed" in methods,
         ONE_SEED: any(map(_borrows_chance, comparison.groups)),
         EXPECTED: any(run.test_accuracy is None for run in runs),
+        OUT_OF_FOLD: any(one.out_of_fold and not one.one_fold_a_row for one in scores),
         OPTIMISM: any(one.rows_also_chose for one in scores),
         ONE_FOLD: any(one.one_fold_a_row for one in scores),
         REVEALED: any(run.after_reveal for run in runs),
@@ -93,7 +94,7 @@ def _pairs(comparison: Comparison) -> list[str]:
         f"({pair.only_first_right}:{pair.only_second_right})"
         for pair in comparison.pairs
     ]
-    return ["the best runs of different splits, in pairs:", *pairs, PAIRS]
+    return ["the best runs of different splits, in pairs:", *pairs]
 
 
 def _public_scores(comparison: Comparison) -> list[str]:

@@ -63,6 +63,7 @@ def _scores(sets: Sequence[Sequence[ScoredRun]]) -> list[Scores]:
                 expected_public=public_score_interval(
                     round(accuracy * rows), rows, SPEC.public_rows
                 ),
+                out_of_fold=runs[0].out_of_fold,
             )
         )
     return found

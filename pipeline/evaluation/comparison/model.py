@@ -18,7 +18,8 @@ class Scores:
     hold-out: one fold predicts each validation row, all folds each test row, so that the accuracy
     is too low. `rows_also_chose` marks recipes in which these rows also chose the checkpoints, the
     learning rate or the end of the training. `expected_public` is the 95 % prediction interval of
-    the public score.
+    the public score; `out_of_fold` marks runs with folds, of which one fold predicts each of these
+    rows and all folds each test row, so that the public score is often higher.
     """
 
     accuracy: float
@@ -31,6 +32,7 @@ class Scores:
     one_fold_a_row: bool
     rows_also_chose: bool
     expected_public: tuple[float, float]
+    out_of_fold: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ class ScoredRun:
             probabilities=self.probabilities[positions],
         )
 
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether each validation row is predicted by the members of one fold alone."""
+        return any(member.fold for member in self.run.record.members)
+
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
         """Which validation rows the run gets right, bool [n]."""

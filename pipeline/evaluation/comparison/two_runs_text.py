@@ -35,7 +35,7 @@ def rendered(result: TwoRuns, width: int) -> list[RenderableType]:
         parts.append(layout.grid(widths, [key, *texts]))
     if not result.settings:
         parts.append(Text("none"))
-    rows = words.count(result.first.scores.rows, "common validation row")
+    rows = words.count(result.first.scores.rows, "common row")
     parts += ["", layout.grid(widths, [f"scores on {rows}", "A", "B"], "bold")]
     for label, *texts in _scores(runs):
         parts.append(layout.grid(widths, [label, *texts]))

@@ -51,8 +51,8 @@ def recipe_name(name: str) -> str:
 
 def seeds(row: RecipeRow) -> str:
     """Return what a recipe's figures are the mean of, as "3 seeds: 0-2"."""
-    if "average" in row.settings:
-        return "average of runs"
+    if average := row.settings.get("average"):
+        return f"average of {str(average).count(' + ') + 1}"
     if len(row.seeds) == 1:
         return f"seed {row.seeds[0]}"
     return f"{len(row.seeds)} seeds: {_ranges(row.seeds)}"
