@@ -200,10 +200,10 @@ def report_command(root: Root = HERE) -> None:
 
     store = _store(root)
     all_runs = store.all()
-    path = root / "runs" / "report.html"
     result = comparison.compare(all_runs, _ledger(root).uploads(), store.unreadable)
     _warn(result.unreadable)
-    report.write(path, result, all_runs, root / "submissions")
+    path = root / "runs" / "report.html"
+    report.write(path, result, all_runs, root / "submissions", root / "data")
     print_line(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
 
 

@@ -1,6 +1,5 @@
 """Which recipe is better: computed from the stored probabilities of runs that nobody trained."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import comb
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.competitions.ledger import Upload
-from pipeline.evaluation import comparison, report
+from pipeline.evaluation import comparison
 from pipeline.evaluation.comparison import explanations, table
 from pipeline.evaluation.comparison.model import Comparison, Group
 from pipeline.runs import RunStore
@@ -252,15 +251,3 @@ def test_the_accuracy_of_averaged_folds_and_a_hold_out_is_marked_as_too_low(
     shown = text(result)
     assert shown.count("0.99500 *") == 1
     assert "*: too low, so do not rely on p" in shown
-
-
-def test_the_report_shows_long_names_in_full_and_escapes_html(
-    make: ScoredRuns, tmp_path: Path
-) -> None:
-    name = " + ".join(["a<b>recipe"] * 12)
-    run = make("a-run", wrong=[0], recipe_name=name)
-    page = tmp_path / "report.html"
-    (run.folder / "mistakes.png").write_bytes(b"no picture")
-    report.write(page, compare_all(run.folder.parent), [run], tmp_path)
-    assert f"<td>{html.escape(name)}</td>" in page.read_text()
-    assert "mistakes.png is damaged; make submission RUN=a-run draws it again" in page.read_text()

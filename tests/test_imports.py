@@ -30,8 +30,9 @@ def test_the_command_line_starts_without_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
 
 
-def test_every_recipe_is_installed() -> None:
+def test_every_recipe_and_template_is_installed() -> None:
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
     patterns = settings["package-data"]["pipeline"]
     found = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
-    assert found == set(PACKAGE.rglob("*.toml"))
+    others = {path for path in PACKAGE.rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    assert found == others

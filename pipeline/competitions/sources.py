@@ -131,6 +131,23 @@ def choose(
     return Origin(FolderSource(folder))
 
 
+def files_at_hand(source: str, practice_seed: int, data_folder: Path) -> DataFiles | None:
+    """Return the files of a run's source if they are on this machine.
+
+    `source` and `practice_seed` are as a run records them, `data_folder` is as in `choose`. Nothing
+    is made or downloaded; what the files hold is not checked.
+    """
+    if source == _MNIST:
+        return MnistSource(MNIST_FOLDER).fetch()
+    folders = {_PRACTICE: data_folder / practice_key(practice_seed), _KAGGLE: data_folder / _KAGGLE}
+    folder = folders.get(source) or Path(source)
+    train, test = folder / SPEC.train_file, folder / SPEC.test_file
+    # A pipe or a device in a person's folder would never end.
+    if not (train.is_file() and test.is_file()):
+        return None
+    return DataFiles(train, test, full_size=source in folders)
+
+
 def _folder(source: str) -> Path:
     """Return a person's own folder. Raises PipelineError if it is none, or has devices in it."""
     folder = Path(source)

@@ -162,7 +162,7 @@ def check(root: Path, original: Path) -> Callable[[Damage], None]:
         page = (root / "runs" / "report.html").read_text(encoding="utf-8")
         if GOOD not in page:
             raise LostError("the report leaves the good run out")
-        if "<script" in page:
+        if page.count("<script") != 3:  # the page's own
             raise LeakedError("a text of the record is markup in the report")
         if content(good) != before:
             raise LostError("the good run has changed")
