@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -112,10 +113,11 @@ def test_the_best_is_corrected_for_all_pairs() -> None:
 def test_p_values_of_pairs_are_those_of_the_differences() -> None:
     generator = np.random.default_rng(0)
     answers = [generator.random((seeds, 400)) < 0.9 for seeds in (1, 1, 3, 2)]
-    found = p_values_of_pairs(answers)
+    fixed = [True, False, False, False]
+    found = p_values_of_pairs(answers, fixed)
     for i, a in enumerate(answers):
         for j, b in enumerate(answers):
-            expected = 1 if i == j else difference(a, b).p_value
+            expected = 1 if i == j else difference(a, b, fixed=(fixed[i], fixed[j])).p_value
             assert found[i, j] == pytest.approx(expected, rel=1e-9)
 
 
@@ -156,7 +158,11 @@ def test_one_seed_borrows_the_chance_between_seeds() -> None:
     generator = np.random.default_rng(1)
     one, three = (values_of(generator.random((seeds, 300)) < 0.9) for seeds in (1, 3))
     (chance,) = components_of_difference(one, three).seeds
-    assert (chance.degrees, chance.weight) == (2, pytest.approx(4 / 3))
+    assert (chance.degrees, chance.recipes) == (2, 2)
+    assert chance.weight == pytest.approx(4 / 3)
+    (chance,) = components_of_difference(replace(one, fixed=True), three).seeds
+    assert (chance.degrees, chance.recipes) == (2, 1)
+    assert chance.weight == pytest.approx(1 / 3)
 
 
 def test_mean_accuracy_of_one_seed_has_wilsons_interval() -> None:

@@ -108,7 +108,7 @@ def against(
     """
     if correct.shape[1] < _FEWEST_ROWS:
         return AgainstBest(0.0, (-1.0, 1.0), 1.0, 1.0, "mcnemar", 0, 0, None, None)
-    found = difference(correct, best_correct, fixed)
+    found = difference(correct, best_correct, fixed=fixed)
     return AgainstBest(
         difference=found.difference,
         interval=found.interval,
@@ -139,6 +139,6 @@ def _p_values(recipes: Sequence[RecipeRuns]) -> NDArray[np.float64]:
     for i, j in combinations(range(len(recipes)), 2):
         pair = _on_common_rows(recipes[i], recipes[j])
         if pair[0].shape[1] >= _FEWEST_ROWS:
-            found = difference(*pair, (averages[i], averages[j]))
+            found = difference(*pair, fixed=(averages[i], averages[j]))
             p_values[i, j] = p_values[j, i] = found.p_value
     return p_values

@@ -105,7 +105,7 @@ def _loss_interval(losses: NDArray[np.float64], replicates: NDArray[np.float64])
 
 
 def _gap_interval(gaps: NDArray[np.float64], replicates: NDArray[np.float64]) -> Interval:
-    """Invert a test; see `calibration_error_interval`. `replicates` is [resamples, seeds x bins]."""
+    """Invert a test, as `calibration_error_interval` says, given [resamples, seeds x bins]."""
     means = gaps.mean(axis=1)
     estimate = float(np.abs(means).sum(axis=1).mean())
     filled = gaps.any(axis=1).ravel()

@@ -52,6 +52,7 @@ class Difference:
 def difference(
     correct_a: NDArray[np.bool_],
     correct_b: NDArray[np.bool_],
+    *,
     fixed: tuple[bool, bool] = (False, False),
 ) -> Difference:
     """Compare two recipes, given which of the same rows each of their seeds gets right.
