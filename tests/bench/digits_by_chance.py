@@ -72,13 +72,19 @@ class Chance:
         return float(brentq(excess, 0.01, 0.9999))
 
 
-def probabilities_of(rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return labels [rows] and probabilities [rows, 10] of a network that is a little too sure."""
+def probabilities_of(
+    rows: int, seed: int, sureness: float = 1.1, margin: float = 2.0
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels, int64 [rows], and a made-up network's probabilities, float64 [rows, 10].
+
+    Above 1, `sureness` makes the network surer of itself than it should be. A larger `margin`
+    makes it more accurate.
+    """
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(rows, 10))
-    logits[np.arange(rows), generator.integers(0, 10, rows)] += generator.gamma(4, 2.0, rows)
+    logits[np.arange(rows), generator.integers(0, 10, rows)] += generator.gamma(4, margin, rows)
     true = np.exp(logits)
     true /= true.sum(axis=1, keepdims=True)
     labels = (true.cumsum(axis=1) < generator.random((rows, 1))).sum(axis=1).clip(0, 9)
-    stated = true**1.05
+    stated = true**sureness
     return labels, stated / stated.sum(axis=1, keepdims=True)
