@@ -40,18 +40,22 @@ class Chance:
         return self._correlation(self.elsewhere), self._correlation(self.again)
 
     def recipes(
-        self, seeds: Sequence[int], better: float = 0.0, deviation: float | None = None
+        self,
+        seeds: Sequence[int],
+        better: float = 0.0,
+        deviation: float | Sequence[float] | None = None,
     ) -> list[NDArray[np.bool_]]:
         """Return which rows each recipe gets right, bool [seeds, rows] each.
 
-        `better` is added to the accuracy of the first. `deviation` is in place of the object's.
+        `better` is added to the accuracy of the first. `deviation`, one or
+        one of each recipe, is in place of the object's.
         """
         in_all, in_recipe = self._shares
-        spread = self.deviation if deviation is None else deviation
+        spread = np.broadcast_to(self.deviation if deviation is None else deviation, len(seeds))
         common = self._normal(self.rows) * in_all**0.5
         found = []
         for number, count in enumerate(seeds):
-            accuracies = self.generator.normal(self.accuracy, spread, (count, 1))
+            accuracies = self.generator.normal(self.accuracy, spread[number], (count, 1))
             accuracies += better * (number == 0)
             limits = norm.ppf(np.clip(accuracies, 1e-6, 1 - 1e-6)).astype(np.float32)
             own = common + self._normal(self.rows) * (in_recipe - in_all) ** 0.5

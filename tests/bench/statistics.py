@@ -54,6 +54,18 @@ def differences(trials: int) -> None:
             print(f"| {name} | {seeds[0]} and {seeds[1]} | {cells} |", flush=True)
 
 
+def unequal(trials: int) -> None:
+    """Print how often `difference` rejects where only the first recipe's seeds differ."""
+    print("| rows | seeds | rejects, no difference |\n|--:|--:|--:|")
+    for rows in ROWS:
+        count = trials if rows == ROWS[0] else trials // 4
+        for seeds in ((2, 2), (3, 3), (5, 5), (2, 5), (5, 2), (1, 3), (3, 1)):
+            chance, found = Chance(rows), 0
+            for _ in range(count):
+                found += difference(*chance.recipes(seeds, deviation=(0.001, 0.0))).p_value < 0.05
+            print(f"| {rows:,} | {seeds[0]} and {seeds[1]} | {share(found, count)} |", flush=True)
+
+
 def accuracies(trials: int) -> None:
     """Print how often `mean_accuracy_interval` covers the accuracy of the recipe."""
     numbers = 1, 2, 3, 5
@@ -169,6 +181,7 @@ def share(found: float, trials: int) -> str:
 
 TABLES: dict[str, Callable[[int], None]] = {
     "differences": differences,
+    "unequal": unequal,
     "accuracies": accuracies,
     "families": families,
     "probabilities": probabilities,
