@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from sklearn import metrics
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.contingency_tables import mcnemar
@@ -45,18 +46,36 @@ def pair(only_a: int, only_b: int, rows: int, both: int = 0) -> tuple[Answers, A
     return a, b
 
 
-def test_fagerlands_example_of_mcnemar_and_tango() -> None:
-    """Airway hyper-responsiveness: Fagerland, Lydersen, Laake, BMC Med. Res. Methodol. 13, 2013.
-
-    The interval is theirs of Statistics in Medicine 33, 2014.
-    """
+def test_mcnemar_on_a_table_from_the_literature() -> None:
+    """Airway hyper-responsiveness (Bentur 2009), an example of Fagerland, Lydersen, Laake, 2013."""
     found = difference(*pair(only_a=1, only_b=7, rows=21, both=1))
     assert (found.method, found.only_a, found.only_b) == ("mcnemar", 1, 7)
-    assert found.p_value == pytest.approx(0.0703, abs=5e-5)
+    assert found.p_value == pytest.approx(2 * (1 + 8) / 2**8)
+    assert found.p_value == pytest.approx(mcnemar([[1, 1], [7, 12]], exact=True).pvalue, rel=1e-12)
     assert found.difference == pytest.approx(-6 / 21)
-    assert found.interval == pytest.approx((-0.517, -0.026), abs=5e-4)
-    table = [[1, 1], [7, 12]]
-    assert found.p_value == pytest.approx(mcnemar(table, exact=True).pvalue, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "rows"), [(1, 7, 21), (40, 20, 160), (18, 7, 6300), (5, 5, 900)]
+)
+def test_tango_interval_ends_where_the_score_of_a_searched_maximum_is_1_96(
+    only_a: int, only_b: int, rows: int
+) -> None:
+    """The likelihood's maximum, given the difference, is searched here and not solved for."""
+    alike = rows - only_a - only_b
+    for end, sign in zip(tango_interval(only_a, only_b, rows), (1, -1), strict=True):
+
+        def loss(share_b: float, end: float = end) -> float:
+            shares = share_b + end, share_b, 1 - 2 * share_b - end
+            return -sum(
+                n * math.log(p) for n, p in zip((only_a, only_b, alike), shares, strict=True)
+            )
+
+        edges = max(0.0, -end) + 1e-12, (1 - end) / 2 - 1e-12
+        share_b = minimize_scalar(loss, bounds=edges, method="bounded", options={"xatol": 1e-12}).x
+        spread = rows * (2 * share_b + end * (1 - end))
+        score = (only_a - only_b - rows * end) / math.sqrt(spread)
+        assert score == pytest.approx(sign * 1.959964, abs=1e-3)
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(12, 3), (0, 9), (31, 31)])
@@ -96,8 +115,8 @@ def test_seeds_that_answer_alike_make_no_nan() -> None:
         difference(alike, alike[:, :9])
 
 
-def test_holms_own_example() -> None:
-    """Holm 1979, section 3: with 0.01, 0.04, 0.03 and 0.005, two hypotheses are rejected."""
+def test_holm_on_the_usual_textbook_example() -> None:
+    """0.005 x 4, 0.01 x 3, 0.03 x 2, and 0.04 no less than the one before: two are rejected."""
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert not len(holm(np.zeros(0)))
 
