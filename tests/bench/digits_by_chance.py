@@ -40,18 +40,22 @@ class Chance:
         return self._correlation(self.elsewhere), self._correlation(self.again)
 
     def recipes(
-        self, seeds: Sequence[int], better: float = 0.0, deviation: float | None = None
+        self,
+        seeds: Sequence[int],
+        better: float = 0.0,
+        deviation: float | Sequence[float] | None = None,
     ) -> list[NDArray[np.bool_]]:
         """Return which rows each recipe gets right, bool [seeds, rows] each.
 
-        `better` is added to the accuracy of the first. `deviation` is in place of the object's.
+        `better` is added to the accuracy of the first. `deviation`, one or
+        one of each recipe, is in place of the object's.
         """
         in_all, in_recipe = self._shares
-        spread = self.deviation if deviation is None else deviation
+        spread = np.broadcast_to(self.deviation if deviation is None else deviation, len(seeds))
         common = self._normal(self.rows) * in_all**0.5
         found = []
         for number, count in enumerate(seeds):
-            accuracies = self.generator.normal(self.accuracy, spread, (count, 1))
+            accuracies = self.generator.normal(self.accuracy, spread[number], (count, 1))
             accuracies += better * (number == 0)
             limits = norm.ppf(np.clip(accuracies, 1e-6, 1 - 1e-6)).astype(np.float32)
             own = common + self._normal(self.rows) * (in_recipe - in_all) ** 0.5
@@ -72,13 +76,19 @@ class Chance:
         return float(brentq(excess, 0.01, 0.9999))
 
 
-def probabilities_of(rows: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return labels [rows] and probabilities [rows, 10] of a network that is a little too sure."""
+def probabilities_of(
+    rows: int, seed: int, sureness: float = 1.1, margin: float = 2.0
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels, int64 [rows], and a made-up network's probabilities, float64 [rows, 10].
+
+    Above 1, `sureness` makes the network surer of itself than it should be. A larger `margin`
+    makes it more accurate.
+    """
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(rows, 10))
-    logits[np.arange(rows), generator.integers(0, 10, rows)] += generator.gamma(4, 2.0, rows)
+    logits[np.arange(rows), generator.integers(0, 10, rows)] += generator.gamma(4, margin, rows)
     true = np.exp(logits)
     true /= true.sum(axis=1, keepdims=True)
     labels = (true.cumsum(axis=1) < generator.random((rows, 1))).sum(axis=1).clip(0, 9)
-    stated = true**1.05
+    stated = true**sureness
     return labels, stated / stated.sum(axis=1, keepdims=True)

@@ -36,8 +36,7 @@ def rows_needed(found: Difference, pairs: int = 1) -> int | None:
     rows = _smallest(enough, 2, _MOST_ROWS)
     if rows is None or found.method == "crossed":
         return rows
-    # The exact test needs more rows than the normal distribution says (J. L. Fleiss, B. Levin,
-    # M. C. Paik, Statistical Methods for Rates and Proportions, 3rd edition, 2003, section 13.1).
+    # The exact test is strict: the correction for continuity makes up for it (docs/comparing.md).
     return rows + round(1 / abs(delta))
 
 
