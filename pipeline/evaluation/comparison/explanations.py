@@ -32,8 +32,8 @@ OUT_OF_FOLD = (
 )
 
 OPTIMISM = (
-    "In recipes such as bn_cnn and quick, the validation rows also choose the checkpoints. That makes "
-    "their validation accuracies too high by about 0.0003 (measured: docs/comparing.md)."
+    "In recipes such as bn_cnn and quick, the validation rows also choose the checkpoints. Their "
+    "validation accuracies are too high by about 0.0003 (measured: docs/comparing.md)."
 )
 """tests/bench/optimism.py measures it."""
 
