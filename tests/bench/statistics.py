@@ -2,8 +2,8 @@
 
 `python -m tests.bench.statistics [--trials 2000] [--table NAME ...]` prints the tables of
 docs/comparing.md as Markdown. Every share has its Monte Carlo error (one standard error). On
-42,000 rows it takes a quarter of the trials. True accuracies are known, because
-digits_by_chance.py makes the answers up.
+42,000 rows it takes a quarter of the trials, and in slow tables half or a quarter. True accuracies
+are known, because digits_by_chance.py makes the answers up.
 """
 
 import argparse
