@@ -40,6 +40,7 @@ from pipeline.stages.options import (
     Force,
     Json,
     Message,
+    OneRun,
     Part,
     PracticeSeed,
     Predicted,
@@ -55,6 +56,7 @@ from pipeline.stages.options import (
     Source,
     Start,
     TrueLabel,
+    TwoRuns,
     View,
     Where,
 )
@@ -127,7 +129,7 @@ def submit_command(
 
 
 @app.command("reveal")
-def reveal_command(run: RunNames = "", as_json: Json = False, root: Root = HERE) -> None:
+def reveal_command(run: OneRun = "", as_json: Json = False, root: Root = HERE) -> None:
     """Show a practice submission's private score too, and note in the ledger that it was shown."""
     report = print_aside if as_json else print_line
     result = reveal.reveal(Context(root, Request.parse("reveal", run=run), report))
@@ -180,7 +182,7 @@ def look_command(
 
 @app.command("compare")
 def compare_command(
-    run: RunNames = "",
+    run: TwoRuns = "",
     where: Where = "",
     sort: Sort = "",
     show_all: ShowAll = False,

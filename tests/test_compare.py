@@ -189,7 +189,7 @@ def test_the_best_runs_of_two_splits_are_paired_on_their_common_rows(make: Score
     # Exact McNemar test by hand: three rows against one.
     assert pair.p_value == pytest.approx(2 * (comb(4, 0) + comb(4, 1)) / 2**4)
     (line,) = [one for one in explanations.lines(result) if one.startswith(f"  {pair.first} 0.9")]
-    assert "on 200 common validation rows: p=0.625 (" in line
+    assert "on their 200 common rows: p=0.625 (only the first is right in " in line
     printed = result.as_json()
     assert printed["pairs"] == [asdict(pair)]
     assert printed["groups"] == [asdict(group) for group in result.groups]

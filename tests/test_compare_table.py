@@ -230,7 +230,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"WHERE": "a=" + "b" * 10_000}, "at most 10,000 characters are allowed"),
     ({"SORT": "minuts"}, r"SORT is 'minuts' \(did you mean minutes\?\); it must be one of"),
     ({"RUN": "fast-s0"}, "RUN is 'fast-s0'; make compare takes .* two runs, .*RUN=\"a b\""),
-    ({"RUN": "fast-s0 fast-s0"}, "make compare takes the ids of two runs"),
+    ({"RUN": "fast-s0 fast-s0"}, "twice the same run; give the ids of two runs"),
     ({"RUN": "fast-s0 zzz"}, "RUN is 'zzz': no run begins with it"),
     ({"RUN": "fast-s0 fast-s1", "WHERE": "seed=1"}, "takes no WHERE; leave that out, or RUN"),
 ]

@@ -169,6 +169,8 @@ def test_the_filter_finds_recipes_settings_and_single_runs(opened: OpenPage) -> 
 
 def test_selected_runs_differ_in_these_settings_and_have_these_curves(opened: OpenPage) -> None:
     page = opened.page
+    assert not page.locator("#selection").is_visible()  # the page's own choice
+    page.locator(".pick-recipe").first.click()
     page.click("#selection button")
     assert page.text_content("#diff") == "Select two or more."
     for name in ("a-s0", "b-s0"):

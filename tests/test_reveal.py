@@ -79,7 +79,7 @@ def test_a_reveal_shows_all_scores_and_its_time_is_kept(
     assert "private score 0.99600 on 21,000 rows (95 % interval 0.99505 to 0.99677)\n" in printed
     assert "all hidden rows 0.99575 on 28,000 rows (95 % interval 0.99492 to 0.99645)" in printed
     assert f"first revealed at {after['revealed_at']}, as the ledger notes\n" in printed
-    assert "spoils them" in printed
+    assert "do not choose runs by these scores" in printed
     assert (after["private_score"], after["hidden_score"]) == ("0.99600", "0.99575")
     result = json.loads(shown)
     assert (result["run"], result["revealed_at"]) == (RUN, after["revealed_at"])
@@ -107,9 +107,9 @@ def test_the_first_of_several_uploads_keeps_its_time(root: Path, shown: dict[str
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ("none", f"{RUN}.csv: there is no such file; make submit RUN={RUN} submits it to practice"),
-        ("not submitted", f"{RUN}.csv: was not submitted as it is now; make submit RUN={RUN} "),
-        ("changed", f"{RUN}.csv: was not submitted as it is now; make submit RUN={RUN} submits it"),
+        ("none", f"{RUN}.csv does not exist; make submit RUN={RUN} submits it to practice"),
+        ("not submitted", f"{RUN}.csv is not submitted as it is now; make submit RUN={RUN} "),
+        ("changed", f"{RUN}.csv is not submitted as it is now; make submit RUN={RUN} submits it"),
         ("kaggle", f"{RUN}-2, which is of kaggle: .* only after a competition has ended"),
         ("two", "RUN is 'a b'; make reveal takes one submitted run: give its id"),
     ],

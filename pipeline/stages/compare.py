@@ -62,7 +62,7 @@ def _compare_all(context: Context, options: CompareOptions) -> None:
     elif runs and not chosen:
         print_line(f"none of {len(runs)} runs fits WHERE; leave it out to see all")
     else:
-        table.show(result, options.show_all)
+        table.show(result, options.show_all, options.sort)
 
 
 def _compare_two(context: Context, options: CompareOptions) -> None:
@@ -98,7 +98,9 @@ def _compare_two(context: Context, options: CompareOptions) -> None:
 def _check_two(context: Context, options: CompareOptions) -> None:
     """Raise PipelineError unless `RUN` names two runs, with nothing else that chooses runs."""
     names = printable(repr(" ".join(context.request.runs)))
-    if len(context.request.runs) != 2 or len(context.chosen_runs) != 2:
+    if len(context.request.runs) == 2 and len(context.chosen_runs) == 1:
+        raise PipelineError(f"RUN is {names}, twice the same run; give the ids of two runs")
+    if len(context.chosen_runs) != 2:
         raise PipelineError(
             f"RUN is {names}; make compare takes the ids of two runs, or unique beginnings of "
             'them, as in RUN="a b" (make runs lists them)'

@@ -67,6 +67,10 @@ PracticeSeed = Annotated[
 RunNames = Annotated[
     str, _text_option("RUN", "id, or unique beginning, of one run or several", "--run")
 ]
+OneRun = Annotated[str, _text_option("RUN", "id, or unique beginning, of one run", "--run")]
+TwoRuns = Annotated[
+    str, _text_option("RUN", "ids, or unique beginnings, of two runs to show in depth", "--run")
+]
 Where = Annotated[
     str,
     _text_option(

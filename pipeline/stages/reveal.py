@@ -42,9 +42,8 @@ class RevealResult:
         return [
             *lines,
             f"first revealed at {self.upload.revealed_at}, as the ledger notes",
-            "choosing between runs by these scores spoils them: the chosen run's is then too high; "
-            "make compare marks what is submitted after a reveal, and PRACTICE_SEED=<n> draws "
-            "other hidden rows",
+            "do not choose runs by these scores: the chosen one's would be too high; make compare "
+            "marks what is submitted after a reveal; PRACTICE_SEED=<n> draws other hidden rows",
         ]
 
 
@@ -52,9 +51,10 @@ def reveal(context: Context) -> RevealResult:
     """Reveal the private score of the run that the request names. Raises PipelineError."""
     runs = context.request.runs
     if len(runs) != 1:
+        given = repr(" ".join(runs)) if runs else "left out"
         raise PipelineError(
-            f"RUN is {' '.join(runs)!r}; make reveal takes one submitted run: give its id, or a "
-            "unique beginning of it (make runs lists them)"
+            f"RUN is {given}; make reveal takes one submitted run: give its "
+            "id, or a unique beginning of it (make runs lists them)"
         )
     return reveal_run(context, context.chosen_runs[0])
 
@@ -74,9 +74,9 @@ def reveal_run(context: Context, run: Run) -> RevealResult:
     csv = context.submissions_folder / f"{run.id}.csv"
     upload = context.ledger.of_csv(competition.key, sha256(csv)) if csv.is_file() else None
     if upload is None or upload.status != "complete":
-        found = "was not submitted as it is now" if csv.is_file() else "there is no such file"
+        found = "is not submitted as it is now" if csv.is_file() else "does not exist"
         raise PipelineError(
-            f"{csv}: {found}; make submit RUN={run.id} submits it to {competition.key} first"
+            f"{csv} {found}; make submit RUN={run.id} submits it to {competition.key} first"
         )
     score = competition.reveal(csv)
     upload = context.ledger.reveal(upload, score.private.share, score.hidden.share)

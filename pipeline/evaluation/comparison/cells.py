@@ -122,6 +122,14 @@ MORE_RECIPE_COLUMNS: list[Column[RecipeRow]] = [
 """The columns of a wider terminal, in this order."""
 
 
+SORTED: dict[str, Callable[[RecipeRow], str]] = {
+    "log_loss": lambda row: f"loss {row.scores.log_loss:.5f}",
+    "calibration": lambda row: f"error {words.share(row.scores.calibration_error)}",
+    "minutes": lambda row: f"{row.minutes:.1f} minutes",
+}
+"""What `SORT` sorts by, of what a narrow terminal has no column for."""
+
+
 def run_columns(group: Group) -> list[Column[RunRow]]:
     """Return the columns after a run's name."""
     score: Column[RunRow] = Column("public", 9, lambda _, run: public_score(run))

@@ -7,8 +7,9 @@ from pipeline.evaluation.comparison.model import Comparison, Group, Scores
 NO_RUNS = "no scored runs yet; make submit makes one"
 
 INTERVALS = (
-    "[ ]: 95 % intervals, each for itself. p: how often equally good recipes differ this much "
-    "or more, corrected for the number of pairs of recipes (Holm)."
+    "[ ]: 95 % intervals, not corrected. p: how often equally good recipes differ this much or "
+    "more, corrected for the number of pairs of recipes (Holm); so it depends on WHERE, and may "
+    "be above 0.05 where the interval excludes 0."
 )
 
 MCNEMAR = (
@@ -95,11 +96,11 @@ def _pairs(comparison: Comparison) -> list[str]:
     pairs = [
         f"  {pair.first} {words.share(pair.first_accuracy)}, "
         f"{pair.second} {words.share(pair.second_accuracy)} "
-        f"on {pair.rows:,} common validation rows: {words.p_equals(pair.p_value)} "
-        f"({pair.only_first_right}:{pair.only_second_right})"
+        f"on their {pair.rows:,} common rows: {words.p_equals(pair.p_value)} (only the first is "
+        f"right in {pair.only_first_right}, only the second in {pair.only_second_right})"
         for pair in comparison.pairs
     ]
-    return ["the best runs of different splits, in pairs:", *pairs]
+    return ["Across splits, the best two runs without a common network:", *pairs]
 
 
 def _public_scores(comparison: Comparison) -> list[str]:

@@ -13,23 +13,28 @@ _NARROWEST_NAME = 14
 _WIDEST_NAME = 40
 
 
-def show(comparison: Comparison, show_all: bool = False) -> None:
-    """Print a comparison. `show_all` adds every run, and all settings that differ."""
-    layout.show(lambda width: rendered(comparison, width, show_all))
+def show(comparison: Comparison, show_all: bool = False, order: str = "") -> None:
+    """Print a comparison, sorted as `order` says.
+
+    `show_all` adds every run, and all settings that differ.
+    """
+    layout.show(lambda width: rendered(comparison, width, show_all, order))
 
 
-def rendered(comparison: Comparison, width: int, show_all: bool) -> list[RenderableType]:
+def rendered(
+    comparison: Comparison, width: int, show_all: bool, order: str = ""
+) -> list[RenderableType]:
     """Return what `show` prints, for `width` characters per line, 80 or more."""
     parts: list[RenderableType] = []
     for group in comparison.groups:
-        parts += [Text(cells.title(group), "bold"), "", *_recipes(group, width, show_all)]
+        parts += [Text(cells.title(group), "bold"), "", *_recipes(group, width, show_all, order)]
         if show_all:
             parts += ["", *_runs(group, width)]
         parts += ["", *map(layout.line, verdict.lines(group)), ""]
     return parts + [layout.line(text) for text in explanations.lines(comparison)]
 
 
-def _recipes(group: Group, width: int, show_all: bool) -> list[RenderableType]:
+def _recipes(group: Group, width: int, show_all: bool, order: str) -> list[RenderableType]:
     """Return the headings and the recipes, each with its settings below."""
     columns = cells.recipe_columns(group)
     number = _number_width(group)
@@ -45,6 +50,8 @@ def _recipes(group: Group, width: int, show_all: bool) -> list[RenderableType]:
     for place, row in enumerate(group.recipes, 1):
         texts = [column.text(group, row) for column in columns]
         own = [words.recipe_name(row.recipe), cells.seeds(group, row)]
+        if order in cells.SORTED:
+            own.append(cells.SORTED[order](row))
         parts += _entry(widths, place, own, texts)
         indent = number + layout.GAP
         if settings := _settings(group, row, 10**6 if show_all else width - indent):

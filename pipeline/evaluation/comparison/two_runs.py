@@ -107,9 +107,12 @@ def _disagreement(one: ScoredRun, other: ScoredRun) -> Disagreement:
 
 
 def _settings(first: Run, second: Run) -> dict[str, tuple[Setting, Setting]]:
-    """Return the values that differ, "none" where only one of the runs has such a setting."""
+    """Return the values that differ; of an average and a run that trains, what both have."""
     ours, theirs = _facts(first), _facts(second)
-    keys = dict.fromkeys([*ours, *theirs])
+    keys = [key for key in ours if key in theirs]
+    if first.record.kind == second.record.kind:
+        keys += [key for key in theirs if key not in ours]  # such as another library
+        keys += [key for key in ours if key not in theirs]
     pairs = {key: (ours.get(key), theirs.get(key)) for key in keys}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -119,9 +122,10 @@ def _facts(run: Run) -> dict[str, Setting]:
     record = run.record
     facts: dict[str, Setting] = {"recipe": record.recipe_name, "source": record.source}
     if not isinstance(record, TrainingRecord):
-        return {**facts, "average of": ", ".join(record.parents)}
+        return {**facts, "averages": ", ".join(record.parents)}
     return {
         **facts,
+        "averages": None,
         "seed": record.seed,
         **settings_of(record.recipe),
         "code": record.code_fingerprint[:8],

@@ -10,7 +10,6 @@ SIGNIFICANT = 0.05
 """A difference with a lower corrected p-value counts as real."""
 
 _MOST_NAMED = 5
-_MOST_ROWS = 1_000_000  # of an advice; MNIST has 70,000 digits
 
 
 def lines(group: Group) -> list[str]:
@@ -50,9 +49,9 @@ def _submit(group: Group, best: RecipeRow) -> str:
 
 
 def _names(group: Group, rows: Sequence[RecipeRow]) -> str:
-    """Return the names of recipes with their numbers in the table, as "quick (3)"."""
+    """Return the names of recipes with their numbers in the table, as "quick (row 3)"."""
     named = [
-        f"{words.recipe_name(row.recipe)} ({group.recipes.index(row) + 1})"
+        f"{words.recipe_name(row.recipe)} (row {group.recipes.index(row) + 1})"
         for row in rows[:_MOST_NAMED]
     ]
     more = len(rows) - len(named)
@@ -63,7 +62,10 @@ def _advice(
     group: Group, best: RecipeRow, alike: Sequence[tuple[RecipeRow, AgainstBest]]
 ) -> list[str]:
     """Return what it would take to tell recipes from the best."""
-    texts = [f"  {_names(group, [row])}: {_needed(test)}" for row, test in alike[:_MOST_NAMED]]
+    seeds_of = "it" if cells.run_of(group, best).parents else "each"
+    texts = [
+        f"  {_names(group, [row])}: {_needed(test, seeds_of)}" for row, test in alike[:_MOST_NAMED]
+    ]
     fewest = [test.rows_needed for _, test in alike if test.rows_needed]
     if best.scores.rows < min(fewest, default=0) <= SPEC.train_rows:
         texts.append(
@@ -73,18 +75,23 @@ def _advice(
     return texts
 
 
-def _needed(test: AgainstBest) -> str:
-    """Return how many rows or seeds would show a difference as large as the one seen."""
+def _needed(test: AgainstBest, seeds_of: str) -> str:
+    """Return how many rows or seeds would show a difference as large as the one seen.
+
+    `seeds_of` is "each", or "it" where the best has no seeds.
+    """
     difference = words.share(abs(test.difference))
     if not round(test.difference, 5):
         return "no difference was seen; take the cheaper one"
     ways = []
-    if test.rows_needed and test.rows_needed <= _MOST_ROWS:
+    if test.rows_needed and test.rows_needed <= SPEC.train_rows:
         ways.append(f"{words.count(_rounded(test.rows_needed), 'row')}")
     if test.seeds_needed:
-        ways.append(f"{words.count(test.seeds_needed, 'seed')} per recipe")
+        ways.append(f"{words.count(test.seeds_needed, 'seed')} of {seeds_of}")
     if not ways:
-        return f"more rows or seeds alone would not show a difference of {difference}"
+        if test.method == "mcnemar":
+            return f"{SPEC.train_rows:,} rows would not show {difference}; more seeds may tell"
+        return f"neither {SPEC.train_rows:,} rows nor more seeds would show {difference}"
     return f"a difference of {difference} takes about {' or '.join(ways)} to show"
 
 

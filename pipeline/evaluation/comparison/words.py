@@ -44,9 +44,9 @@ def signed_interval(ends: tuple[float, float]) -> str:
 
 
 def recipe_name(name: str) -> str:
-    """Return the name of a recipe; an average's names that recur are counted, as "3 fast"."""
+    """Return the name of a recipe; an average's names that recur are counted, as "3 x fast"."""
     counts = Counter(name.split(" + "))
-    return " + ".join(f"{count} {one}" if count > 1 else one for one, count in counts.items())
+    return " + ".join(f"{count} x {one}" if count > 1 else one for one, count in counts.items())
 
 
 def seeds(row: RecipeRow) -> str:

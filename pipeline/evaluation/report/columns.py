@@ -82,15 +82,16 @@ _SELECTED_AT_FIRST = 3  # so many recipes are compared when the page opens
 
 
 def group_on_page(group: Group, comparison: Comparison) -> GroupOnPage:
-    """Return a group with the texts of its table; in the first one, the best are selected."""
+    """Return a group with the texts of its table; the first group's best recipes are selected."""
     shown = _columns(group)
-    first = group is comparison.groups[0]
+    trained = [row for row in group.recipes if "average" not in row.settings]
+    selected = trained[:_SELECTED_AT_FIRST] if group is comparison.groups[0] else []
     return GroupOnPage(
         title=cells.title(group),
         verdict=verdict.lines(group),
         columns=shown,
         recipes=[
-            _recipe_line(group, place, row, shown, first and place <= _SELECTED_AT_FIRST)
+            _recipe_line(group, place, row, shown, row in selected)
             for place, row in enumerate(group.recipes, 1)
         ],
     )
@@ -184,8 +185,8 @@ _P_VALUE = Column(
     "p (Holm)",
     "from",
     "How often equally good recipes would differ this much or more, corrected for the number of "
-    "recipes. Above 0.05, the difference may be chance. Below it, what the test counts: rows that "
-    "only this recipe : only the best one gets right, or the spread over rows and seeds.",
+    "pairs of recipes. Above 0.05, the difference may be chance. The second line says what the "
+    "test uses: how many rows only this recipe : only the best gets right, or rows and seeds.",
     "ascending",
     _p_value,
     lambda run: Cell(),
@@ -261,7 +262,8 @@ _OTHERS = [
     Column(
         "log loss",
         "95 % interval",
-        "The mean of -ln(the probability given to the right digit), in nats; lower is better.",
+        "The mean of -ln(the probability given to the right digit), in nats; lower is better. "
+        "Label smoothing makes it larger.",
         "ascending",
         lambda group, row: _log_loss(row.scores),
         lambda run: _log_loss(run.scores),
@@ -269,7 +271,9 @@ _OTHERS = [
     Column(
         "calibration error",
         "95 % interval",
-        "How far confidence and accuracy are apart on average, in [0, 1]; lower is better.",
+        "How far confidence and accuracy are apart on average, in [0, 1]; lower is better. Label "
+        "smoothing makes it larger. Chance alone makes it positive, so it lies near the upper end "
+        "of its interval.",
         "ascending",
         lambda group, row: _calibration(row.scores),
         lambda run: _calibration(run.scores),

@@ -104,6 +104,7 @@ if (filter) filter.addEventListener("input", applyFilter);
 // The selection: a recipe's checkbox stands for all of its runs.
 const selected = () => all(".pick-run:checked");
 const offCurves = new Set();
+let chosen = false; // by a person, not by the page
 
 function updateSelection() {
   for (const body of all(".recipes tbody")) {
@@ -115,7 +116,7 @@ function updateSelection() {
   }
   const bar = document.getElementById("selection");
   const count = selected().length;
-  bar.hidden = !count;
+  bar.hidden = !count || !chosen;
   bar.firstElementChild.textContent = `${count} run${count === 1 ? "" : "s"} selected`;
   updateDiff();
   updateLegend();
@@ -123,6 +124,7 @@ function updateSelection() {
 }
 
 document.addEventListener("change", ({ target }) => {
+  chosen ||= target.matches(".pick-recipe, .pick-run");
   if (target.matches(".pick-recipe")) {
     for (const run of all(".pick-run", target.closest("tbody"))) run.checked = target.checked;
   }
