@@ -21,6 +21,7 @@ from pipeline.evaluation.statistics.bootstrap import bca_interval, resampled_mea
 from pipeline.evaluation.statistics.difference import (
     difference,
     mcnemar_p_value,
+    most_varying,
     p_values_of_pairs,
     tango_interval,
 )
@@ -135,9 +136,11 @@ def test_p_values_of_pairs_are_those_of_the_differences() -> None:
     answers = [generator.random((seeds, 400)) < 0.9 for seeds in (1, 1, 3, 2)]
     fixed = [True, False, False, False]
     found = p_values_of_pairs(answers, fixed)
+    lender = answers[most_varying([values_of(one) for one in answers])]
     for i, a in enumerate(answers):
         for j, b in enumerate(answers):
-            expected = 1 if i == j else difference(a, b, fixed=(fixed[i], fixed[j])).p_value
+            test = difference(a, b, fixed=(fixed[i], fixed[j]), lender=lender)
+            expected = 1 if i == j else test.p_value
             assert found[i, j] == pytest.approx(expected, rel=1e-9)
 
 
@@ -183,6 +186,11 @@ def test_one_seed_borrows_the_chance_between_seeds() -> None:
     (chance,) = components_of_difference(replace(one, fixed=True), three).seeds
     assert (chance.degrees, chance.recipes) == (2, 1)
     assert chance.weight == pytest.approx(1 / 3)
+    five = values_of(generator.random((5, 300)) < generator.normal(0.9, 0.05, (5, 1)))
+    own, lent = components_of_difference(one, three, five).seeds
+    assert own.between == three.between
+    assert own.weight == pytest.approx(1 / 3)
+    assert (lent.between, lent.degrees, lent.weight) == (five.between, 4, 1)
 
 
 def test_mean_accuracy_of_one_seed_has_wilsons_interval() -> None:

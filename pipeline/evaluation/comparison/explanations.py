@@ -9,7 +9,7 @@ NO_RUNS = "no scored runs yet; make submit makes one"
 INTERVALS = (
     "[ ]: 95 % intervals, not corrected. p: how often equally good recipes differ this much or "
     "more, corrected for the number of pairs of recipes (Holm); so it depends on WHERE, and may "
-    "be above 0.05 where the interval excludes 0."
+    "be above 0.05 where the interval excludes 0. A filter chosen after looking makes p too small."
 )
 
 MCNEMAR = (
@@ -19,9 +19,15 @@ MCNEMAR = (
 
 CROSSED = "With several seeds, interval and p allow for chance in both rows and seeds."
 
-ONE_SEED = "A recipe with one seed is taken to vary between seeds as the other one does."
+ONE_SEED = (
+    "A recipe with one seed is taken to vary as the one here that varies most between seeds; if it "
+    "varies more, its p is too small."
+)
 
-AVERAGE = "An average of runs is taken as it is; it has no other seeds."
+AVERAGE = (
+    "An average of runs is taken as it is, without other seeds; against the runs that it is made "
+    "of, p is rough."
+)
 
 DEVIATION = "+- sd: the standard deviation between seeds."
 
@@ -34,7 +40,8 @@ OUT_OF_FOLD = (
 
 OPTIMISM = (
     "In recipes such as bn_cnn and quick, the validation rows also choose the checkpoints. Their "
-    "validation accuracies are too high by about 0.0003 (measured: docs/comparing.md)."
+    "validation accuracies are probably too high, by 0.0002 to 0.0004 where this was measured "
+    "(docs/comparing.md)."
 )
 """tests/bench/optimism.py measures it."""
 
@@ -100,14 +107,17 @@ def _pairs(comparison: Comparison) -> list[str]:
         f"right in {pair.only_first_right}, only the second in {pair.only_second_right})"
         for pair in comparison.pairs
     ]
-    return ["Across splits, the best two runs without a common network:", *pairs]
+    return [
+        "Across splits, the best two runs without a common network (p is not corrected):",
+        *pairs,
+    ]
 
 
 def _public_scores(comparison: Comparison) -> list[str]:
     """Return how validation and public scores go together, for competitions with five or more."""
     return [
         f"{one.competition}: rank correlation of validation accuracy and public score "
-        f"{one.rank_correlation:+.2f} ({len(one.points)} submissions)"
+        f"{one.rank_correlation:+.2f} (rough: {len(one.points)} submissions)"
         for one in comparison.public_scores
         if one.rank_correlation is not None
     ]

@@ -16,9 +16,14 @@ from pipeline.evaluation.comparison.recipes import RecipeRuns
 from pipeline.evaluation.comparison.scored_run import ScoredRun, common_rows
 from pipeline.evaluation.statistics import calibration, many
 from pipeline.evaluation.statistics.accuracy import mean_accuracy_interval
-from pipeline.evaluation.statistics.difference import difference, p_values_of_pairs
+from pipeline.evaluation.statistics.difference import (
+    difference,
+    most_varying,
+    p_values_of_pairs,
+)
 from pipeline.evaluation.statistics.power import rows_needed, seeds_needed
 from pipeline.evaluation.statistics.public_score import public_score_interval
+from pipeline.evaluation.statistics.variance import values_of
 
 _FEWEST_ROWS = 2  # for a comparison
 _AT_ONCE = 16  # sets whose probabilities are in memory twice
@@ -84,8 +89,9 @@ def against_best(recipes: Sequence[RecipeRuns]) -> list[AgainstBest]:
     """
     corrected = many.against_best(_p_values(recipes), best=0)
     best, pairs = recipes[0], len(recipes) * (len(recipes) - 1) // 2
+    lender = _lender(recipes)
     tests = [
-        against(*_on_common_rows(recipe, best), (recipe.is_average, best.is_average), pairs)
+        against(*_on_common_rows(recipe, best), (recipe.is_average, best.is_average), pairs, lender)
         for recipe in recipes[1:]
     ]
     return [
@@ -99,16 +105,18 @@ def against(
     best_correct: NDArray[np.bool_],
     fixed: tuple[bool, bool] = (False, False),
     pairs: int = 1,
+    lender: NDArray[np.bool_] | None = None,
 ) -> AgainstBest:
     """Return a recipe against another, given which of the same rows each gets right.
 
     Both are bool [seeds, rows]; `fixed` tells which is an average of runs. The p-value is not
     corrected, but what it would take to find the difference is, for the number of `pairs` in the
-    group. On fewer than two rows nothing can be said.
+    group. `lender`, bool [seeds, rows], is the recipe that one with a single seed is taken to vary
+    like. On fewer than two rows nothing can be said.
     """
     if correct.shape[1] < _FEWEST_ROWS:
         return AgainstBest(0.0, (-1.0, 1.0), 1.0, 1.0, "mcnemar", 0, 0, None, None)
-    found = difference(correct, best_correct, fixed=fixed)
+    found = difference(correct, best_correct, fixed=fixed, lender=lender)
     return AgainstBest(
         difference=found.difference,
         interval=found.interval,
@@ -122,6 +130,21 @@ def against(
     )
 
 
+def _have_same_rows(recipes: Sequence[RecipeRuns]) -> bool:
+    """Return whether all recipes predict the same rows, and enough of them."""
+    rows = recipes[0].best.rows
+    same = all(np.array_equal(recipe.best.rows, rows) for recipe in recipes)
+    return same and len(rows) >= _FEWEST_ROWS
+
+
+def _lender(recipes: Sequence[RecipeRuns]) -> NDArray[np.bool_] | None:
+    """Return the answers of the recipe that varies most between seeds, where rows are the same."""
+    if not _have_same_rows(recipes):
+        return None
+    lender = recipes[most_varying([values_of(recipe.correct) for recipe in recipes])].correct
+    return lender if len(lender) > 1 else None
+
+
 def _on_common_rows(
     recipe: RecipeRuns, other: RecipeRuns
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -132,8 +155,8 @@ def _on_common_rows(
 
 def _p_values(recipes: Sequence[RecipeRuns]) -> NDArray[np.float64]:
     """Return the p-values of all pairs, float64 [k, k], each on the rows that both predict."""
-    rows, averages = recipes[0].best.rows, [recipe.is_average for recipe in recipes]
-    if all(np.array_equal(recipe.best.rows, rows) for recipe in recipes) and len(rows) > 1:
+    averages = [recipe.is_average for recipe in recipes]
+    if _have_same_rows(recipes):
         return p_values_of_pairs([recipe.correct for recipe in recipes], averages)
     p_values = np.ones((len(recipes), len(recipes)))
     for i, j in combinations(range(len(recipes)), 2):

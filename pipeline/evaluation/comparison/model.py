@@ -95,7 +95,8 @@ class RecipeRow:
 
     `runs` are ordered by seed; `best_run` is the one with the best validation scores. `settings`
     are the values that differ between the group's recipes, by dotted key. `scores` are the means
-    over the seeds, and their intervals account for rows and seeds; `deviation` is the accuracy's
+    over the seeds, and their intervals account for rows and seeds, but the expected public score is
+    that of `best_run`; `deviation` is the accuracy's
     standard deviation over the seeds, None for a single one. `against_best` is None for the best
     recipe.
     """

@@ -6,6 +6,7 @@ probabilities; those in the run records are not used.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 
 from pipeline.common.errors import PipelineError
@@ -34,17 +35,21 @@ from pipeline.runs import Run
 
 
 def compare(
-    runs: Sequence[Run], uploads: Sequence[Upload], unreadable: Mapping[str, str]
+    runs: Sequence[Run],
+    uploads: Sequence[Upload],
+    unreadable: Mapping[str, str],
+    parents: Sequence[Run] = (),
 ) -> Comparison:
     """Group the scored runs by split and recipe; rank by validation accuracy, then log loss.
 
     `runs` are oldest first. `unreadable` are the runs whose record cannot be read; those whose
     probabilities cannot be read are added. A run's public and private score come from the upload of
-    exactly the CSV that its stored probabilities give.
+    exactly the CSV that its stored probabilities give. `parents` are further runs that those
+    compared may average.
     """
     by_split: dict[tuple[str, str], list[ScoredRun]] = {}
     left_out = dict(unreadable)
-    choosers = with_choosing_rows(runs)
+    choosers = with_choosing_rows([*runs, *parents])
     for run in reversed(runs):
         if run.record.scores:
             key = (run.record.data_fingerprint, run.record.split_fingerprint)
@@ -98,7 +103,10 @@ def _recipe_rows(recipes: Sequence[RecipeRuns], runs: Mapping[str, RunRow]) -> l
                 best_run=recipe.best.run.id,
                 seeds=recipe.seeds,
                 settings=settings,
-                scores=means.get(recipe, counted[0].scores),
+                scores=replace(
+                    means.get(recipe, counted[0].scores),
+                    expected_public=runs[recipe.best.run.id].scores.expected_public,
+                ),
                 deviation=measures.deviation(recipe.correct),
                 minutes=sum(row.minutes for row in counted) / len(counted),
                 against_best=test,

@@ -69,7 +69,7 @@ def _verdict(result: TwoRuns) -> list[str]:
     test = result.test
     sure = test.p_value < SIGNIFICANT
     better = "B is better" if test.difference > 0 else "A is better"
-    meaning = f"{better}, beyond chance" if sure else "not distinguishable"
+    meaning = f"{better}, by more than chance in these rows" if sure else "not distinguishable"
     return [
         f"B minus A: {words.difference(test.difference)} {words.signed_interval(test.interval)}, "
         f"{words.p_equals(test.p_value)} (exact McNemar test): {meaning}.",

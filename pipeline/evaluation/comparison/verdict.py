@@ -10,6 +10,7 @@ SIGNIFICANT = 0.05
 """A difference with a lower corrected p-value counts as real."""
 
 _MOST_NAMED = 5
+_LARGEST_OPTIMISM = 0.0004  # measured: tests/bench/optimism.json
 
 
 def lines(group: Group) -> list[str]:
@@ -19,22 +20,17 @@ def lines(group: Group) -> list[str]:
     worse = [row for row, test in tested if test.p_holm < SIGNIFICANT]
     alike = [(row, test) for row, test in tested if test.p_holm >= SIGNIFICANT]
     found = [_submit(group, best)]
-    sure = [row for row in worse if not any(_has_one_seed(group, one) for one in (row, best))]
+    sure = [row for row in worse if None not in (row.deviation, best.deviation)]
     if sure:
         found.append(f"Worse, beyond chance: {_names(group, sure)}.")
     if len(sure) < len(worse):
         names = _names(group, [row for row in worse if row not in sure])
-        found.append(f"Worse, as far as a single seed can tell: {names}.")
+        found.append(f"Worse, as far as a single seed or average can tell: {names}.")
     if alike:
         names = _names(group, [row for row, _ in alike])
         found.append(f"Not distinguishable from {words.recipe_name(best.recipe)}: {names}.")
         found += _advice(group, best, alike)
     return found
-
-
-def _has_one_seed(group: Group, row: RecipeRow) -> bool:
-    """Return whether it is unknown how much a recipe varies between seeds."""
-    return row.deviation is None and not cells.run_of(group, row).parents
 
 
 def _submit(group: Group, best: RecipeRow) -> str:
@@ -64,7 +60,8 @@ def _advice(
     """Return what it would take to tell recipes from the best."""
     seeds_of = "it" if cells.run_of(group, best).parents else "each"
     texts = [
-        f"  {_names(group, [row])}: {_needed(test, seeds_of)}" for row, test in alike[:_MOST_NAMED]
+        f"  {_names(group, [row])}: {_needed(test, seeds_of)}{_optimism(row, best, test)}"
+        for row, test in alike[:_MOST_NAMED]
     ]
     fewest = [test.rows_needed for _, test in alike if test.rows_needed]
     if best.scores.rows < min(fewest, default=0) <= SPEC.train_rows:
@@ -73,6 +70,14 @@ def _advice(
             f"{SPEC.train_rows:,} of Kaggle's"
         )
     return texts
+
+
+def _optimism(row: RecipeRow, best: RecipeRow, test: AgainstBest) -> str:
+    """Return a warning where only the best's accuracy may be too high because its rows chose."""
+    only_best_chose = best.scores.rows_also_chose and not row.scores.rows_also_chose
+    if not only_best_chose or -test.difference > _LARGEST_OPTIMISM:
+        return ""
+    return "; only the best's rows also chose its checkpoints, which may be as much"
 
 
 def _needed(test: AgainstBest, seeds_of: str) -> str:

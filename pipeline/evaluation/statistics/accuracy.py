@@ -15,7 +15,8 @@ def mean_accuracy_interval(correct: NDArray[np.bool_]) -> Interval:
 
     `correct` is bool [seeds, rows]. With one seed it is Wilson's interval, which is about that
     training. With several, the interval is about the recipe: Wilson's for the number of rows that
-    would give the same variance with one seed, as E. L. Korn and B. I. Graubard do for surveys
+    would give the same variance with one seed, and Student's quantile in place of the normal one.
+    E. L. Korn and B. I. Graubard use such a number of rows in surveys, with another interval
     (Survey Methodology 24, 1998, 193-201). Raises ValueError for other arrays.
     """
     seeds, rows = len(correct), correct.shape[-1]

@@ -22,7 +22,7 @@ def public_score_interval(
     0 < `confidence` < 1; raises ValueError otherwise.
 
     Method: the beta-binomial predictive distribution with Jeffreys' prior, with equal tails, as in
-    W. Q. Meeker, G. J. Hahn, L. A. Escobar, Statistical Intervals, 2nd edition, 2017, section 6.7;
+    W. Q. Meeker, G. J. Hahn, L. A. Escobar, Statistical Intervals, 2nd edition, 2017;
     L. D. Brown, T. T. Cai, A. DasGupta, Stat. Sci. 16, 2001, on the prior.
     Source: scipy.stats.betabinom.
     """

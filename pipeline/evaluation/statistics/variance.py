@@ -159,27 +159,31 @@ def components_of_mean(values: Values) -> Components:
     return _components(values.of_rows, seeds)
 
 
-def components_of_difference(a: Values, b: Values) -> Components:
+def components_of_difference(a: Values, b: Values, lender: Values | None = None) -> Components:
     """Return what the variance of a's mean minus b's is made of, on the same rows.
 
-    A recipe with one seed is taken to vary between seeds as the other one does, and a fixed
-    classifier not at all. If no recipe has several seeds, chance between seeds is unknown and left
-    out.
+    A recipe with one seed is taken to vary between seeds as the `lender` does, on as many rows;
+    left out: as the other recipe does. A fixed classifier does not vary at all. If neither recipe
+    has several seeds, chance between seeds is unknown and left out.
     """
-    return _components(a.of_rows - b.of_rows, _seed_chances(a, b))
+    return _components(a.of_rows - b.of_rows, _seed_chances(a, b, lender=lender))
 
 
-def _seed_chances(*recipes: Values) -> tuple[SeedChance, ...]:
+def _seed_chances(*recipes: Values, lender: Values | None = None) -> tuple[SeedChance, ...]:
     varying = [one for one in recipes if not one.fixed]
     repeated = [one for one in varying if one.seeds > 1]
     if len(repeated) == len(varying):
         return tuple(
             SeedChance(one.between, one.residual, one.seeds - 1, 1 / one.seeds) for one in repeated
         )
-    weight = sum(1 / one.seeds for one in varying)
-    return tuple(
-        SeedChance(one.between, one.residual, one.seeds - 1, weight, len(varying))
-        for one in repeated
+    if not repeated:
+        return ()
+    (own,) = repeated  # of two recipes; the other one has a single seed
+    if lender is None or lender.between == own.between:
+        return (SeedChance(own.between, own.residual, own.seeds - 1, 1 + 1 / own.seeds, 2),)
+    return (
+        SeedChance(own.between, own.residual, own.seeds - 1, 1 / own.seeds),
+        SeedChance(lender.between, lender.residual, lender.seeds - 1, 1.0),
     )
 
 
