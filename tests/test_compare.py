@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.competitions.ledger import Upload
 from pipeline.evaluation import comparison
-from pipeline.evaluation.comparison import explanations, table
+from pipeline.evaluation.comparison import explanations, table, verdict
 from pipeline.evaluation.comparison.model import Comparison, Group
 from pipeline.runs import RunStore
 from tests.alone import training_record
@@ -251,3 +251,26 @@ def test_the_accuracy_of_averaged_folds_and_a_hold_out_is_marked_as_too_low(
     shown = text(result)
     assert shown.count("0.99500 *") == 1
     assert "*: too low, so do not rely on p" in shown
+
+
+def test_a_single_seed_is_not_said_to_be_worse_beyond_chance(make: ScoredRuns) -> None:
+    for seed in range(3):
+        make(f"good-{seed}", wrong=[seed], batch_size=1, seed=seed)
+        make(f"bad-{seed}", wrong=[*range(seed, 40 + seed)], batch_size=2, seed=seed)
+    make("alone", wrong=[*range(60)], batch_size=3)
+    (group,) = compare_all(make.store.folder).groups
+    best, worse, alone = group.recipes
+    assert (best.seeds, worse.seeds, alone.seeds) == ([0, 1, 2], [0, 1, 2], [0])
+    printed = verdict.lines(group)
+    assert "Worse, beyond chance: quick (row 2)." in printed
+    assert "Worse, as far as a single seed or average can tell: quick (row 3)." in printed
+
+
+def test_a_filter_does_not_hide_that_the_rows_of_an_averages_parents_chose(
+    make: ScoredRuns,
+) -> None:
+    parents = [make(name, wrong=[0]) for name in ("one", "other")]
+    average = make("both", wrong=[], parents=["one", "other"])
+    result = comparison.compare([average], [], {}, parents)
+    assert result.groups[0].recipes[0].scores.rows_also_chose
+    assert explanations.OPTIMISM in explanations.lines(result)
