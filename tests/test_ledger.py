@@ -129,3 +129,17 @@ def test_a_damaged_ledger_is_named(ledger: Ledger, text: str) -> None:
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
     assert ledger.path.read_text() == text
+
+
+def test_what_a_reveal_noted_outlives_an_upload_that_ends_later(ledger: Ledger) -> None:
+    first = ledger.begin("run-1", "ab" * 32, "practice", "").listed_as(entry())
+    ledger.update(first)
+    forced = ledger.begin("run-1", "ab" * 32, "practice", "")
+    ledger.reveal(first, 0.99, 0.98)
+    ledger.update(forced.listed_as(entry()))
+    for row in ledger.uploads():
+        assert (row.private_score, row.hidden_score) == (0.99, 0.98)
+        assert row.revealed_at
+    (_, again) = ledger.uploads()
+    ledger.update(again.listed_as(entry()))
+    assert ledger.uploads()[1].private_score == 0.99

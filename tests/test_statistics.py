@@ -324,3 +324,11 @@ def test_optimism_of_choosing_among_noise() -> None:
     expected = 1.867 * math.sqrt(share * (1 - share) / rows)
     assert found.mean == pytest.approx(expected, rel=0.25)
     assert optimism(labels, probabilities, keep=epochs, splits=20).mean == pytest.approx(0)
+
+
+def test_several_seeds_on_one_row_have_intervals() -> None:
+    assert mean_accuracy_interval(np.array([[True], [False]])) == scores.wilson_interval(0, 1)
+    even = np.full((2, 1, 10), 0.1)
+    ((loss, error),) = calibration.score_intervals(np.array([3]), [even])
+    assert loss == pytest.approx((np.log(10), np.log(10)), abs=1e-6)
+    assert error.high <= 1

@@ -48,10 +48,19 @@ class Upload(BaseModel):
         return self.revealed_at or shown_at_once
 
     def listed_as(self, entry: Entry) -> "Upload":
-        """Return the row updated by the competition's entry."""
+        """Return the row updated by the competition's entry; a private score noted is kept."""
         listed = entry.model_dump(exclude={"file_name", "message"})
+        if entry.private_score is None:
+            del listed["private_score"]
         listed["submitted_at"] = entry.submitted_at or self.submitted_at
         return self.model_copy(update=listed)
+
+    def revealed_as(self, row: "Upload") -> "Upload":
+        """Return this row with what a reveal has noted in another state of it, if any."""
+        if not row.revealed_at or self.revealed_at:
+            return self
+        noted = row.model_dump(include={"private_score", "hidden_score", "revealed_at"})
+        return self.model_copy(update=noted)
 
 
 def after_reveal(upload: Upload, uploads: Iterable[Upload]) -> bool:
@@ -113,11 +122,15 @@ class Ledger:
         return upload
 
     def update(self, upload: Upload) -> None:
-        """Replace the row that has the upload's token and competition."""
+        """Replace the row that has the upload's token and competition.
+
+        What a reveal has noted in it meanwhile is kept.
+        """
         key = (upload.competition, upload.token)
         with self._locked():
             rows = [
-                upload if (row.competition, row.token) == key else row for row in self.uploads()
+                upload.revealed_as(row) if (row.competition, row.token) == key else row
+                for row in self.uploads()
             ]
             write_records(self.path, Upload, rows)
 

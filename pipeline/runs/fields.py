@@ -24,7 +24,7 @@ def _time(text: str) -> str:
 
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=1e300, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=10**100)]
 ProcessId = Annotated[int, Field(ge=0, lt=2**31)]

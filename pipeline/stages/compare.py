@@ -51,7 +51,7 @@ def _compare_all(context: Context, options: CompareOptions) -> None:
     known = dict(context.store.unreadable)  # the store has reported them
     chosen = conditions.select(options.where, runs)
     result = comparison.compare(chosen, context.ledger.uploads(), known, parents=runs)
-    for name in result.unreadable.keys() - known.keys():
+    for name in sorted(result.unreadable.keys() - known.keys()):
         context.report(f"left out: {result.unreadable[name]}")
     if options.sort:
         result = order.ordered(result, options.sort)

@@ -90,7 +90,7 @@ class PracticeSource:
                 _is_unchanged(self.folder / name, recorded)
                 for name, recorded in stamp["files"].items()
             )
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return False  # no stamp, half a stamp or a missing file: build
         if stamped_seed != self.seed:
             raise PipelineError(

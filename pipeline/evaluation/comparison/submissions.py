@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from pipeline.common.text import printable
 from pipeline.competitions.ledger import Upload
 from pipeline.evaluation.comparison.model import PublicScores
 from pipeline.evaluation.comparison.scored_run import ScoredRun
@@ -31,7 +32,7 @@ def public_scores(runs: Iterable[ScoredRun], uploads: Sequence[Upload]) -> list[
             points.setdefault(upload.competition, {}).setdefault(upload.sha256, point)
     return [
         PublicScores(
-            competition=name,
+            competition=printable(name),
             points=list(found.values()),
             rank_correlation=rank_correlation(
                 [accuracy for _, accuracy, _ in found.values()],

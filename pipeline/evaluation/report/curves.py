@@ -67,5 +67,5 @@ def _numbers(history: pd.DataFrame) -> Curves:
 
 
 def _rounded(values: pd.Series, least: float) -> list[float]:
-    """Return values with four digits, which is more than a screen shows."""
-    return [float(f"{value:.4g}") for value in np.maximum(values, least)]
+    """Return values with four digits, which is more than a screen shows, up to 1e300."""
+    return [float(f"{value:.4g}") for value in np.clip(values, least, 1e300)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.common.text import printable
 from pipeline.evaluation.comparison.model import Setting
 from pipeline.runs import Record, Run, TrainingRecord
 
@@ -68,7 +69,7 @@ def origin_facts(record: Record) -> Facts:
     changed = " with uncommitted changes" if record.git.get("dirty") else ""
     found = {
         "recipe": record.recipe_name,
-        "source": f"{record.source}{practice}",
+        "source": printable(f"{record.source}{practice}", 500),
         "data": record.data_fingerprint[:12],
         "split": record.split_fingerprint[:12],
         "created": record.created_at,

@@ -22,7 +22,7 @@ def mean_accuracy_interval(correct: NDArray[np.bool_]) -> Interval:
     seeds, rows = len(correct), correct.shape[-1]
     check_array("the answers", correct, np.bool_, seeds, rows)
     share = float(correct.mean())
-    if seeds == 1 or share in (0.0, 1.0):
+    if seeds == 1 or rows == 1 or share in (0.0, 1.0):
         return wilson_interval(round(share * rows), rows)
     variance = components_of_mean(values_of(correct)).variance()
     effective = share * (1 - share) / variance.total

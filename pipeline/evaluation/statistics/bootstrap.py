@@ -58,10 +58,10 @@ def widened(interval: Interval, estimate: float, values: NDArray[np.floating]) -
     """Return an interval that accounts for the seeds too, from one that accounts for the rows.
 
     `values`, floats [seeds, rows], has the mean `estimate`. Both sides grow by the factor by which
-    the 95 % reach grows if seeds are a crossed random factor (variance.py); with one seed nothing
-    changes. The lower end is at least 0.
+    the 95 % reach grows if seeds are a crossed random factor (variance.py); with one seed, or
+    one row, nothing changes. The lower end is at least 0.
     """
-    if len(values) == 1:
+    if min(values.shape) == 1:
         return interval
     summed = values_of(values)
     rows_alone = float(summed.of_rows.var(ddof=1)) / len(summed.of_rows)
