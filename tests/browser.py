@@ -43,6 +43,7 @@ def chromium() -> Iterator["Browser"]:
         program = None
     if program is None:
         reason = f"needs Playwright (make test installs it) and one of {', '.join(names)}"
+        # A person may have no browser; .ci/run installs one, so that there nothing is left out.
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)

@@ -40,6 +40,16 @@ def run_of(group: Group, row: RecipeRow) -> RunRow:
     return next(run for run in group.runs if run.run == row.best_run)
 
 
+def telling_settings(group: Group, row: RecipeRow) -> list[str]:
+    """Return the keys that tell a recipe from those of the same name in its group."""
+    namesakes = [other.settings for other in group.recipes if other.recipe == row.recipe]
+    return [
+        key
+        for key, value in row.settings.items()
+        if key == "average" or any(other.get(key) != value for other in namesakes)
+    ]
+
+
 def accuracy(scores: Scores) -> str:
     """Return an accuracy, with "*" if it is too low because one fold predicts each row."""
     return words.share(scores.accuracy) + " *" * scores.one_fold_a_row

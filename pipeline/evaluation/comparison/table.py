@@ -68,13 +68,8 @@ def _settings(group: Group, row: RecipeRow, room: int) -> str:
 
     Of the others, which its name stands for, it has as many as `room` characters hold.
     """
-    namesakes = [other.settings for other in group.recipes if other.recipe == row.recipe]
     texts = {key: words.setting(key, value) for key, value in row.settings.items()}
-    own = [
-        key
-        for key, value in row.settings.items()
-        if key == "average" or any(other.get(key) != value for other in namesakes)
-    ]
+    own = cells.telling_settings(group, row)
     others = [key for key in texts if key not in own]
     for shown in range(len(others), -1, -1):
         hidden = len(others) - shown

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from pipeline.common import files
 from pipeline.evaluation.comparison.explanations import lines as explanations
 from pipeline.evaluation.comparison.model import Comparison
-from pipeline.evaluation.report import charts, columns, curves, settings
+from pipeline.evaluation.report import charts, curves, settings, tables
 from pipeline.evaluation.report.digits import DigitPictures
 from pipeline.evaluation.report.run_details import RunDetails, describe
 from pipeline.runs import Run
@@ -42,7 +42,7 @@ def write(
         for run in best_first
     }
     newest_first = [details[run.id] for run in reversed(runs)]
-    groups = [columns.group_on_page(group, comparison) for group in comparison.groups]
+    groups = [tables.group_on_page(group, comparison) for group in comparison.groups]
     page_data = {
         "comparison": comparison.as_json(),
         "settings": settings.table(runs),
@@ -65,7 +65,7 @@ def write(
 
 def _render(
     comparison: Comparison,
-    groups: Sequence[columns.GroupOnPage],
+    groups: Sequence[tables.GroupOnPage],
     details: Sequence[RunDetails],
     page_data: dict[str, object],
 ) -> str:
@@ -83,7 +83,7 @@ def _render(
         runs=details,
         groups=groups,
         public_scores=comparison.public_scores,
-        legend=columns.legend(comparison),
+        legend=tables.legend(comparison),
         notes=explanations(comparison),
         left_out=list(comparison.unreadable.values()),
         most_recipes=charts.MOST_RECIPES,
