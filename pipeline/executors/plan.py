@@ -44,12 +44,12 @@ def check_executor(name: str) -> None:
 
 
 def planned_members(recipe: Recipe) -> list[Member]:
-    """Return the record of every member before its training. A hold-out counts as one fold.
+    """Return the record of every member before its training. A hold-out counts as a fold.
 
     All folds come with the first seed, then all with the second. So more seeds add members at the
     end and change none before, and the first seed's members predict every row.
     """
-    folds = list(range(max(recipe.members.folds, 1))) * recipe.members.seeds
+    folds = list(range(recipe.members.splits)) * recipe.members.seeds
     return [
         Member(index=index, fold=fold, seed=recipe.seed, status="pending")
         for index, fold in enumerate(folds)

@@ -131,8 +131,9 @@ class Recorder:
         self._report(line)
 
     def _report_begin(self, member: Member) -> None:
-        name, folds = self._progress.name(member.index), self._run.training.recipe.members.folds
-        fold = f", fold {member.fold + 1} of {folds}" if folds else ""
+        name, settings = self._progress.name(member.index), self._run.training.recipe.members
+        kind = "fold" if settings.folds else "hold-out"
+        fold = f", {kind} {member.fold + 1} of {settings.splits}" if settings.splits > 1 else ""
         if member.epochs:
             self._report(f"{name}{fold}: continuing after epoch {member.epochs}".lstrip(", :"))
         elif name:

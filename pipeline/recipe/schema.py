@@ -105,11 +105,15 @@ class ScheduleSettings(Section):
 
     `constant` keeps training.learning_rate, which reduce_on_plateau may lower. `cosine` is one
     cycle: linearly from 0 up to that rate, then along half a cosine down to 0 after the last step
-    (Smith and Topin, arXiv 1708.07120; keras's CosineDecay).
+    (Smith and Topin, arXiv 1708.07120; keras's CosineDecay). `exponential` multiplies the rate by
+    `factor` after each epoch (keras's ExponentialDecay, in steps).
     """
 
-    kind: Literal["constant", "cosine"] = Field("constant", description="form of the schedule")
+    kind: Literal["constant", "cosine", "exponential"] = Field(
+        "constant", description="form of the schedule"
+    )
     warm_up: Share = Field(0.3, description="cosine only: share of all steps with a rising rate")
+    factor: float = Field(0.95, gt=0, le=1, description="exponential only: per epoch")
 
 
 class ReduceOnPlateauSettings(Section):
@@ -163,11 +167,15 @@ class MemberSettings(Section):
 
     A member has one thread per core of `cpus`. Left out, the members that train at the same time
     share all cores; with Ray, each has one. A member fails if it diverges, raises or is lost. The
-    run fails if fewer than `required` members succeed.
+    run fails if fewer than `required` members succeed. Hold-out k is drawn with split.seed + k, so
+    a row may be in several hold-outs or in none.
     """
 
     folds: int = Field(
-        0, ge=0, le=MOST_MEMBERS, description="0: one hold-out; 2 or more: stratified folds"
+        0, ge=0, le=MOST_MEMBERS, description="0: hold-outs; 2 or more: stratified folds"
+    )
+    hold_outs: int = Field(
+        1, ge=1, le=MOST_MEMBERS, description="random hold-outs, each with its own networks"
     )
     seeds: int = Field(1, ge=1, le=MOST_MEMBERS, description="networks per fold, or per hold-out")
     cpus: int | None = Field(
@@ -194,17 +202,22 @@ class MemberSettings(Section):
     def _count_is_within_limits(self) -> Self:
         if self.count > MOST_MEMBERS:
             raise ValueError(
-                f"folds={self.folds} times seeds={self.seeds} are {self.count:,} members; at most "
-                f"{MOST_MEMBERS:,} are allowed"
+                f"{'folds' if self.folds else 'hold_outs'}={self.splits} times seeds={self.seeds} "
+                f"are {self.count:,} members; at most {MOST_MEMBERS:,} are allowed"
             )
         if self.required and self.required > self.count:
             raise ValueError(f"required must be at most {self.count}, the number of members")
         return self
 
     @property
+    def splits(self) -> int:
+        """The number of different splits of the rows: folds or hold-outs."""
+        return self.folds or self.hold_outs
+
+    @property
     def count(self) -> int:
-        """The number of members: folds times seeds, where a hold-out counts as one fold."""
-        return max(self.folds, 1) * self.seeds
+        """The number of members: splits times seeds."""
+        return self.splits * self.seeds
 
     @property
     def needed(self) -> int:
@@ -230,15 +243,20 @@ class Recipe(Section):
     checkpoints: CheckpointSettings = CheckpointSettings()
     prediction: PredictionSettings = PredictionSettings()
 
+    @property
+    def hold_out_seeds(self) -> list[int]:
+        """The random_state of each hold-out."""
+        return [(self.split.seed + one) % 2**32 for one in range(self.members.hold_outs)]
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         """Refuse settings that contradict each other."""
         training = self.training
         with_callbacks = self.reduce_on_plateau.enabled or self.early_stopping.enabled
-        if with_callbacks and self.schedule.kind == "cosine":
+        if with_callbacks and self.schedule.kind != "constant":
             raise ValueError(
-                "schedule.kind is 'cosine', with which reduce_on_plateau.enabled and "
-                "early_stopping.enabled must be false"
+                f"schedule.kind is {self.schedule.kind!r}, with which reduce_on_plateau.enabled "
+                "and early_stopping.enabled must be false"
             )
         if (training.weight_decay > 0) != (training.optimizer == "adamw"):
             raise ValueError(

@@ -31,6 +31,7 @@ def _rest_of_table(switch: str, *values: object) -> dict[str, Dependency]:
 
 DEPENDENCIES = {
     "split.validation_fraction": Dependency("members.folds", (0,)),
+    "members.hold_outs": Dependency("members.folds", (0,), harmless=(1,)),
     "training.weight_decay": Dependency("training.optimizer", ("adamw",), harmless=(0,)),
     "training.label_smoothing": Dependency(
         "training.loss", ("categorical_crossentropy",), harmless=(0,)
@@ -38,7 +39,8 @@ DEPENDENCIES = {
     # Keras refuses XLA where TensorFlow is deterministic (model_supports_jit).
     "training.xla": Dependency("training.deterministic", (False,), harmless=("auto", "off")),
     **_rest_of_table("augmentation.engine", "warp", "keras"),
-    **_rest_of_table("schedule.kind", "cosine"),
+    "schedule.warm_up": Dependency("schedule.kind", ("cosine",)),
+    "schedule.factor": Dependency("schedule.kind", ("exponential",)),
     **_rest_of_table("reduce_on_plateau.enabled", True),
     **_rest_of_table("early_stopping.enabled", True),
 }

@@ -140,7 +140,7 @@ class TrainingRecord(_CommonRecord):
     @model_validator(mode="after")
     def _members_are_those_of_the_recipe(self) -> Self:
         """Refuse members in another order, or of folds that the recipe does not have."""
-        folds = max(self.recipe.members.folds, 1)
+        folds = self.recipe.members.splits
         for position, member in enumerate(self.members):
             if member.index != position or member.fold >= folds:
                 raise ValueError(

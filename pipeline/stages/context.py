@@ -15,7 +15,7 @@ from pipeline.competitions.sources import Origin
 from pipeline.data.dataset import DataFiles, Dataset, open_dataset
 from pipeline.data.spec import SPEC
 from pipeline.data.split import Split, fingerprint, hold_out, k_folds
-from pipeline.recipe import Recipe, SplitSettings
+from pipeline.recipe import Recipe
 from pipeline.runs import Run, RunStore
 from pipeline.stages.request import Request
 
@@ -84,23 +84,20 @@ class Context:
 
     @cached_property
     def splits(self) -> list[Split]:
-        """The recipe's splits of the data, one a fold, made once and then read back."""
-        recipe = self.request.recipe
-        return self._splits(recipe.split, recipe.members.folds)
+        """The recipe's splits of the data, one a fold or hold-out, made once, then read back."""
+        return self._splits(self.request.recipe)
 
     @property
     def split_paths(self) -> list[Path]:
         """Where the recipe's splits of the data are kept."""
-        recipe = self.request.recipe
-        return self._split_paths(recipe.split, recipe.members.folds)
+        return self._split_paths(self.request.recipe)
 
     def splits_of(self, run: Run) -> list[Split]:
         """Return the splits that a run was trained with, which may be another recipe's.
 
         Raises PipelineError if the present data give other splits.
         """
-        recipe = run.training.recipe
-        splits = self._splits(recipe.split, recipe.members.folds)
+        splits = self._splits(run.training.recipe)
         present = fingerprint(splits)
         if present != run.record.split_fingerprint:
             raise PipelineError(
@@ -110,16 +107,17 @@ class Context:
             )
         return splits
 
-    def _split_paths(self, settings: SplitSettings, folds: int) -> list[Path]:
-        data = self.dataset.fingerprint[:12]
-        names = [f"{data}-{settings.validation_fraction}-{settings.seed}.npz"]
+    def _split_paths(self, recipe: Recipe) -> list[Path]:
+        data, folds, settings = self.dataset.fingerprint[:12], recipe.members.folds, recipe.split
         if folds:
-            names = [f"{data}-fold-{one}-of-{folds}-{settings.seed}.npz" for one in range(folds)]
-        return [self.data_folder / "splits" / name for name in names]
+            names = [f"fold-{one}-of-{folds}-{settings.seed}" for one in range(folds)]
+        else:
+            names = [f"{settings.validation_fraction}-{seed}" for seed in recipe.hold_out_seeds]
+        return [self.data_folder / "splits" / f"{data}-{name}.npz" for name in names]
 
-    def _splits(self, settings: SplitSettings, folds: int) -> list[Split]:
+    def _splits(self, recipe: Recipe) -> list[Split]:
         """Read splits back, or make them where one is not there or damaged."""
-        paths, data = self._split_paths(settings, folds), self.dataset.fingerprint
+        paths, data = self._split_paths(recipe), self.dataset.fingerprint
         if all(path.exists() for path in paths):
             try:
                 return [Split.load(path, data) for path in paths]
@@ -132,10 +130,11 @@ class Context:
                 f"{printable(self.files.train)}: has no row with the digit {' or '.join(absent)}, "
                 "so that no network learns it"
             )
-        if folds:
-            splits = k_folds(labels, folds, settings.seed, data)
+        if recipe.members.folds:
+            splits = k_folds(labels, recipe.members.folds, recipe.split.seed, data)
         else:
-            splits = [hold_out(labels, settings.validation_fraction, settings.seed, data)]
+            fraction = recipe.split.validation_fraction
+            splits = [hold_out(labels, fraction, seed, data) for seed in recipe.hold_out_seeds]
         for split, path in zip(splits, paths, strict=True):
             split.save(path)
         return splits

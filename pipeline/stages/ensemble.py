@@ -177,7 +177,7 @@ def _has_folds(run: Run) -> bool:
     """Return whether a run is validated out-of-fold on all rows, and not on a hold-out."""
     if run.record.kind == "average":
         return not run.record.one_fold_per_row and any(one.fold for one in run.record.members)
-    return run.record.recipe.members.folds > 0
+    return run.record.recipe.members.splits > 1
 
 
 def _finish_average(context: Context, run: Run, averaged: Average) -> None:

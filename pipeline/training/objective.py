@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import keras
 import tensorflow as tf
-from keras.optimizers.schedules import CosineDecay, LearningRateSchedule
+from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRateSchedule
 
 from pipeline.networks import CLASSES
 from pipeline.recipe import Recipe, TrainingSettings
@@ -49,6 +49,9 @@ def learning_rate(recipe: Recipe, steps: int) -> Rate:
     peak, schedule = recipe.training.learning_rate, recipe.schedule
     if schedule.kind == "constant":
         return peak
+    if schedule.kind == "exponential":
+        per_epoch = steps // recipe.training.epochs
+        return ExponentialDecay(peak, per_epoch, schedule.factor, staircase=True)
     warm_up = min(round(steps * schedule.warm_up), steps - 1)  # at least one step goes down
     return CosineDecay(
         initial_learning_rate=0.0 if warm_up else peak,
