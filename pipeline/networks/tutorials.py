@@ -84,11 +84,10 @@ def cnn_16_36(dropout: float = 0.5, convolution_dropout: float = 0.25) -> Layers
 def cnn_mse_sgd() -> Layers:
     """Three convolutions of 3 x 3, each with pooling: 325,282 parameters.
 
-    The tutorial does not name its initializer. With pixels from 0 to 255, first weights as large as
-    Keras's own give probabilities of 0 and 1, from which a mean squared error learns nothing: the
-    accuracy stayed at 10 % (Glorot, He and LeCun initializers, 4 random seeds each). With a
-    standard deviation of 0.02, usual since DCGAN (Radford et al., arXiv 1511.06434), the first
-    probabilities are near 0.1.
+    The tutorial does not name its initializer. With pixels from 0 to 255 and Keras's own first
+    weights, 2 of 8 random seeds learned (seed 3 had an accuracy of 96.65 % after two epochs), and
+    the others stayed at 10 %. With a standard deviation of 0.02, usual since DCGAN (Radford et al.,
+    arXiv 1511.06434), every seed that was tried learned.
     """
     return [
         *_pooled(32, 3, RandomNormal(stddev=0.02)),

@@ -24,9 +24,9 @@ from pipeline.training.hardware import exact_float32
 DOUBT = 0.25
 """A row is in doubt where its highest mean probability leads the second by less than this.
 
-Bfloat16 moved the probabilities of a single bn_cnn checkpoint by at most 0.025 (`make bench
-BENCH=inference`), and those of a mean of five by 0.006. So it moves a lead by at most twice as
-much, a fifth of this.
+Bfloat16 moved the probabilities of a single checkpoint by at most 0.025 with bn_cnn (`make bench
+BENCH=inference`) and 0.049 with lstm_50, the most of all recipes. It moves a lead by at most twice
+as much, two fifths of this.
 """
 
 

@@ -13,7 +13,6 @@ Hidden rows are not read.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -33,12 +32,12 @@ from pipeline.evaluation.statistics.difference import Difference, difference
 from pipeline.runs import Run
 from pipeline.runs.store import RunStore
 from pipeline.stages.identity import code_fingerprint
+from tests.bench.log_entries import expect, record
 from tests.commands import REPOSITORY
 
 FOLDS = 2
 SEEDS = 4
 FOLDER = Path("runs/bench/experiment")
-LOG = Path(__file__).with_name("LOG.md")
 SIGNIFICANT = 0.05
 
 Probabilities = NDArray[np.float32]
@@ -116,7 +115,7 @@ def describe(sides: list[Side], each: list[Probabilities], labels: NDArray[np.ui
     errors = [int((~one).sum()) for one in means]
     singles, together = difference(second, first), difference(means[1], means[0])
     lines = [
-        f'A: `{sides[0].text}`. B: `{sides[1].text}`. Commit {provenance.git_state()["commit"]}.',
+        f"A: `{sides[0].text}`. B: `{sides[1].text}`. Commit {_commit()}.",
         f"Single networks, errors in {labels.size:,} rows: A {counts[0].mean():.1f} "
         f"({_listed(counts[0])}), B {counts[1].mean():.1f} ({_listed(counts[1])}); B makes "
         f"{_relative(singles, counts[0].mean(), labels.size)}.",
@@ -134,6 +133,13 @@ def decision(singles: Difference) -> str:
     return "no difference seen, not taken"
 
 
+def _commit() -> str:
+    state = provenance.git_state()
+    if not state:
+        return "unknown"
+    return state["commit"][:7] + (", with changes" if state["dirty"] else "")
+
+
 def _listed(counts: NDArray[np.int64]) -> str:
     return ", ".join(map(str, counts))
 
@@ -144,28 +150,8 @@ def _relative(found: Difference, errors: float, rows: int) -> str:
         -100 * rows * value / errors
         for value in (found.difference, found.interval.high, found.interval.low)
     )
-    return f"{change:+.1f} % errors (95 % interval {low:+.1f} to {high:+.1f}; p = {found.p_value:.2g})"
-
-
-def note(title: str, expected: str, figures: str = "") -> None:
-    """Write an experiment into LOG.md, or replace what stands there under its title."""
-    entries = LOG.read_text().rstrip("\n").split("\n\n")
-    head = f"**{title}.** Expected: {expected}."
-    if figures and not any(head in entry for entry in entries):
-        raise SystemExit(f"error: {LOG} has no entry that begins with {head!r}")
-    body = "\n".join(f"   {line}" for line in (figures or "Not done yet.").split("\n"))
-    known = [place for place, entry in enumerate(entries) if f"**{title}.**" in entry]
-    if known and not figures:
-        if head not in entries[known[0]]:
-            raise SystemExit(f"error: {LOG} has {title!r} with another expectation; keep that one")
-        return
-    if known:
-        number = entries[known[0]].partition(".")[0]
-        entries[known[0]] = f"{number}. {head}\n{body}"
-    else:
-        last = max(int(line.partition(".")[0]) for line in LOG.read_text().split("\n") if line[:1].isdigit())
-        entries.append(f"{last + 1}. {head}\n{body}")
-    files.write_text(LOG, "\n\n".join(entries) + "\n")
+    interval = f"95 % interval {low:+.1f} to {high:+.1f}"
+    return f"{change:+.1f} % errors ({interval}; p = {found.p_value:.2g})"
 
 
 def main() -> None:
@@ -176,14 +162,14 @@ def main() -> None:
     parser.add_argument("--expected", required=True, help="what you expect to see")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
-    note(arguments.title, arguments.expected)
+    expect(arguments.title, arguments.expected)
     runs = [train(side, arguments.folder) for side in arguments.sides]
     data = arguments.folder / "data" / "practice"
     dataset = open_dataset(DataFiles(data / "train.csv", data / "test.csv"))
     each = [predictions(run, dataset, arguments.folder) for run in runs]
     figures = describe(arguments.sides, each, dataset.labelled.labels)
     print(figures)
-    note(arguments.title, arguments.expected, figures)
+    record(arguments.title, figures)
 
 
 if __name__ == "__main__":
