@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from pipeline import recipe
 from pipeline.common.errors import PipelineError
@@ -101,6 +101,32 @@ def predictions(run: Run, index: int) -> np.ndarray:
     assert len(paths) == 2
     networks = [keras.saving.load_model(path, compile=False) for path in paths]
     return np.asarray(np.mean([network(images).numpy() for network in networks], axis=0))
+
+
+def test_each_hold_out_has_its_own_rows_and_a_row_held_out_twice_has_the_mean(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    settings = "members.hold_outs=3 members.seeds=2 split.validation_fraction=0.5 split.seed=7"
+    run = ensemble(
+        context(
+            tmp_path, small_digits, f"{settings} training.epochs=2 prediction.precision=float32"
+        )
+    )
+    table = pd.read_csv(small_digits / "train.csv").to_numpy(np.uint8)
+    held_out = [
+        train_test_split(np.arange(600), test_size=0.5, random_state=seed, stratify=table[:, 0])[1]
+        for seed in (7, 8, 9)
+    ]
+    networks = [keras.saving.load_model(path, compile=False) for path in run.checkpoint_paths()]
+    total, count = np.zeros((600, 10)), np.zeros((600, 1))
+    for member, network in zip(run.record.members, networks, strict=True):
+        rows = held_out[member.fold]
+        total[rows] += network(table[rows, 1:].reshape(-1, 28, 28, 1) / np.float32(255)).numpy()
+        count[rows] += 1
+    stored, seen = run.load_arrays("validation"), np.flatnonzero(count)
+    assert 450 < len(seen) < 600, "some rows are in no hold-out"
+    np.testing.assert_array_equal(stored["rows"], seen)
+    np.testing.assert_allclose(stored["probabilities"], total[seen] / count[seen], atol=1e-5)
 
 
 def test_all_members_predict_the_test_rows(

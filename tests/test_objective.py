@@ -84,6 +84,15 @@ def test_the_cosine_schedule_rises_linearly_and_falls_as_half_a_cosine(
         assert float(schedule(step)) == pytest.approx(rate, abs=1e-8)
 
 
+def test_the_exponential_schedule_is_that_of_the_fifteen_cnns() -> None:
+    settings = recipe.load("fifteen")
+    schedule = learning_rate(settings, steps=45 * 591)
+    assert isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
+    for epoch in (0, 1, 44):
+        for step in (epoch * 591, epoch * 591 + 590):
+            assert float(schedule(step)) == pytest.approx(1e-3 * 0.95**epoch, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("precision", "expected"),
     [("mixed_float16", "LossScaleOptimizer"), ("mixed_bfloat16", "Adam"), ("float32", "Adam")],

@@ -170,10 +170,11 @@ def as_set(settings: dict[str, Any]) -> str:
 
 
 NO_CALLBACKS = {"reduce_on_plateau.enabled": False, "early_stopping.enabled": False}
-"""What schedule.kind cosine needs."""
+"""What schedule.kind cosine and exponential need."""
 
 UNUSED: list[tuple[str, Any, str, Any, Any]] = [
     ("split.validation_fraction", 0.3, "members.folds", 5, 0),
+    ("members.hold_outs", 3, "members.folds", 5, 0),
     ("augmentation.rotation_range", 20.0, "augmentation.engine", "none", "warp"),
     ("augmentation.width_shift_range", 0.2, "augmentation.engine", "none", "keras"),
     ("augmentation.height_shift_range", 0.2, "augmentation.engine", "none", "warp"),
@@ -181,6 +182,7 @@ UNUSED: list[tuple[str, Any, str, Any, Any]] = [
     ("augmentation.zoom_range", 0.2, "augmentation.engine", "none", "warp"),
     ("training.xla", "on", "training.deterministic", True, False),
     ("schedule.warm_up", 0.2, "schedule.kind", "constant", "cosine"),
+    ("schedule.factor", 0.9, "schedule.kind", "constant", "exponential"),
     ("reduce_on_plateau.patience", 5, "reduce_on_plateau.enabled", False, True),
     ("reduce_on_plateau.factor", 0.25, "reduce_on_plateau.enabled", False, True),
     ("reduce_on_plateau.min_learning_rate", 0.0, "reduce_on_plateau.enabled", False, True),

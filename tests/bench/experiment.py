@@ -137,7 +137,7 @@ def _commit() -> str:
     state = provenance.git_state()
     if not state:
         return "unknown"
-    return state["commit"][:7] + (", with changes" if state["dirty"] else "")
+    return f"{state['commit'][:7]}{', with changes' if state['dirty'] else ''}"
 
 
 def _listed(counts: NDArray[np.int64]) -> str:
