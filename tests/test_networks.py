@@ -14,6 +14,7 @@ PARAMETERS = {
     "small_cnn": (61_578, 61_226),
     "fast_cnn": (251_946, 251_178),
     "deep_cnn": (279_722, 278_890),
+    "fifteen_cnn": (327_242, 326_410),
     "mlp_256": (203_530, 203_530),
     "mlp_1000": (795_010, 795_010),
     "mlp_1000_dropout": (795_010, 795_010),
@@ -31,6 +32,7 @@ PARAMETERS = {
 DROPOUT_RATES = {
     "bn_cnn": ["dropout"],
     "small_cnn": ["dropout"],
+    "fifteen_cnn": ["convolution_dropout"] * 2 + ["dropout"],
     "mlp_1000_dropout": ["dropout"],
     "mlp_1000x2_dropout": ["dropout"] * 2,
     "mlp_512_128": ["dropout"] * 2,
