@@ -8,6 +8,7 @@ import tensorflow as tf
 from pipeline import networks, recipe
 from pipeline.data.digits import Digits
 from pipeline.networks.fast_layers import accelerate
+from pipeline.training.muon import Muon
 from pipeline.training.objective import (
     OPTIMIZERS,
     compile_network,
@@ -27,6 +28,9 @@ def test_mean_squared_error_equals_keras_on_one_hot_labels(labelled: Digits) -> 
 KERAS_OPTIMIZERS = {
     "adam": keras.optimizers.Adam(0.02),
     "adamw": keras.optimizers.AdamW(0.02, weight_decay=0.1),
+    "muon": keras.optimizers.Muon(
+        0.02, weight_decay=0.1, adam_weight_decay=0.1, exclude_layers=["the_output"]
+    ),
     "sgd": keras.optimizers.SGD(0.02),
 }
 KERAS_LOSSES = {
@@ -41,13 +45,15 @@ KERAS_LOSSES = {
 def test_training_steps_equal_those_of_keras_on_one_hot_labels(
     optimizer: str, loss: str, labelled: Digits
 ) -> None:
-    decay = "training.weight_decay=0.1" if optimizer == "adamw" else ""
+    decay = "training.weight_decay=0.1" if optimizer in ("adamw", "muon") else ""
     settings = recipe.load(
         "mlp_50", f"training.optimizer={optimizer} training.learning_rate=0.02 {decay} {loss}"
     )
     images = labelled.images.astype(np.float32) / 255
     keras.utils.set_random_seed(3)
-    plain = networks.build("mlp_50")
+    hidden = keras.layers.Dense(50, name="hidden")
+    output = keras.layers.Dense(10, "softmax", name="the_output")
+    plain = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), hidden, output])
     ours = compile_network(
         accelerate(plain, "float32", on_cpu=True), settings.training, 0.02, xla=False
     )
@@ -61,6 +67,24 @@ def test_training_steps_equal_those_of_keras_on_one_hot_labels(
     np.testing.assert_allclose(metrics, expected, rtol=1e-4)
     for weights, expected_weights in zip(ours.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(weights, expected_weights, atol=1e-5)
+
+
+def test_muon_takes_a_convolution_as_the_matrix_of_its_patches() -> None:
+    random = np.random.default_rng(0)
+    kernel, vector = (random.normal(size=one).astype("f4") for one in [(3, 3, 8, 16), (16,)])
+    variables = [keras.Variable(one) for one in (kernel, vector)]
+    ours = Muon(0.02, momentum=0.9, weight_decay=0.1, output="softmax")
+    matrices = [keras.Variable(kernel.reshape(72, 16)), keras.Variable(vector)]
+    settings = {"momentum": 0.9, "weight_decay": 0.1, "adam_weight_decay": 0.1}
+    plain = keras.optimizers.Muon(0.02, **settings)
+    for _ in range(3):
+        gradients = [random.normal(size=one.shape).astype(np.float32) for one in variables]
+        ours.apply(gradients, variables)
+        plain.apply([gradients[0].reshape(72, 16), gradients[1]], matrices)
+    moved = [keras.ops.convert_to_numpy(one) for one in variables]
+    assert np.abs(moved[0] - kernel).mean() > 0.003
+    np.testing.assert_allclose(moved[0].reshape(72, 16), matrices[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(moved[1], matrices[1].numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,13 @@ def as_set(settings: dict[str, Any]) -> str:
 NO_CALLBACKS = {"reduce_on_plateau.enabled": False, "early_stopping.enabled": False}
 """What schedule.kind cosine and exponential need."""
 
+NEEDED: dict[Any, dict[str, Any]] = {
+    "cosine": NO_CALLBACKS,
+    "exponential": NO_CALLBACKS,
+    "muon": {"training.weight_decay": 0.1},
+}
+"""What else a value that gives a setting its effect needs."""
+
 UNUSED: list[tuple[str, Any, str, Any, Any]] = [
     ("split.validation_fraction", 0.3, "members.folds", 5, 0),
     ("members.hold_outs", 3, "members.folds", 5, 0),
@@ -180,6 +187,7 @@ UNUSED: list[tuple[str, Any, str, Any, Any]] = [
     ("augmentation.height_shift_range", 0.2, "augmentation.engine", "none", "warp"),
     ("augmentation.shear_range", 0.2, "augmentation.engine", "none", "warp"),
     ("augmentation.zoom_range", 0.2, "augmentation.engine", "none", "warp"),
+    ("training.momentum", 0.9, "training.optimizer", "sgd", "muon"),
     ("training.xla", "on", "training.deterministic", True, False),
     ("schedule.warm_up", 0.2, "schedule.kind", "constant", "cosine"),
     ("schedule.factor", 0.9, "schedule.kind", "constant", "exponential"),
@@ -239,7 +247,7 @@ def test_a_setting_without_effect_in_set_is_refused(
 def test_a_setting_of_the_file_that_set_makes_unused_takes_its_default(
     key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
 ) -> None:
-    needed = NO_CALLBACKS if switch == "schedule.kind" else {}
+    needed = NEEDED.get(on, {})
     file = write_recipe(tmp_path, {**needed, switch: on, key: value})
     assert attrgetter(switch, key)(recipe.load(file)) == (on, value)
     settings = recipe.load(file, as_set({switch: off}))
@@ -252,7 +260,7 @@ def test_a_setting_of_the_file_that_set_makes_unused_takes_its_default(
 def test_set_can_give_a_setting_its_effect(
     key: str, value: Any, switch: str, off: Any, on: Any, tmp_path: Path
 ) -> None:
-    needed = NO_CALLBACKS if switch == "schedule.kind" else {}
+    needed = NEEDED.get(on, {})
     file = write_recipe(tmp_path, {**needed, switch: off})
     settings = recipe.load(file, as_set({switch: on, key: value}))
     assert attrgetter(switch, key)(settings) == (on, value)

@@ -73,22 +73,28 @@ class TrainingSettings(Section):
     """Length of the training, optimiser, loss and arithmetic.
 
     Keras's default rates are 0.001 for adam and adamw, 0.01 for sgd, which is without momentum.
-    AdamW multiplies all weights by 1 - weight_decay x rate in each step (Loshchilov and Hutter,
-    arXiv 1711.05101). Label smoothing spreads a share of the label's probability over all classes,
-    in training and validation (Szegedy et al., arXiv 1512.00567). XLA measured slower on a CPU. It
-    is always off for LSTM layers on a GPU, and with `deterministic`, which means TensorFlow's op
-    determinism and one thread per member (or members.cpus threads).
+    Rates for adamw fit muon too, which is pipeline/training/muon.py. AdamW multiplies all weights
+    by 1 - weight_decay x rate in each step (Loshchilov and Hutter, arXiv 1711.05101), and so does
+    muon. Label smoothing spreads a share of the label's probability over all classes, in training
+    and validation (Szegedy et al., arXiv 1512.00567). XLA measured slower on a CPU. It is always
+    off for LSTM layers on a GPU, and with `deterministic`, which means TensorFlow's op determinism
+    and one thread per member (or members.cpus threads).
     """
 
     epochs: int = Field(
         50, ge=1, le=MOST_EPOCHS, description="upper limit; early stopping may end training sooner"
     )
     batch_size: int = Field(64, ge=1, le=1_000_000, description="rows per step")
-    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="of keras.optimizers")
+    optimizer: Literal["adam", "adamw", "muon", "sgd"] = Field(
+        "adam", description="of keras.optimizers; muon for convolutions too"
+    )
     learning_rate: float = Field(
         1e-3, gt=0, le=HIGHEST_RATE, description="initial; with cosine, the highest rate"
     )
-    weight_decay: Rate = Field(0.0, description="adamw only: share per step, times the rate")
+    momentum: Share = Field(0.95, description="muon only: share of the last step kept")
+    weight_decay: Rate = Field(
+        0.0, description="adamw and muon only: share per step, times the rate"
+    )
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
         "categorical_crossentropy", description="between probabilities and the one-hot label"
     )
@@ -258,10 +264,11 @@ class Recipe(Section):
                 f"schedule.kind is {self.schedule.kind!r}, with which reduce_on_plateau.enabled "
                 "and early_stopping.enabled must be false"
             )
-        if (training.weight_decay > 0) != (training.optimizer == "adamw"):
+        if (training.weight_decay > 0) != (training.optimizer in ("adamw", "muon")):
             raise ValueError(
                 f"training.weight_decay is {training.weight_decay} and training.optimizer "
-                f"{training.optimizer!r}; a decay above 0 goes with 'adamw', and only with it",
+                f"{training.optimizer!r}; a decay above 0 goes with 'adamw' and 'muon', and only "
+                "with them",
             )
         if training.label_smoothing and training.loss != "categorical_crossentropy":
             raise ValueError(

@@ -32,7 +32,8 @@ def _rest_of_table(switch: str, *values: object) -> dict[str, Dependency]:
 DEPENDENCIES = {
     "split.validation_fraction": Dependency("members.folds", (0,)),
     "members.hold_outs": Dependency("members.folds", (0,), harmless=(1,)),
-    "training.weight_decay": Dependency("training.optimizer", ("adamw",), harmless=(0,)),
+    "training.momentum": Dependency("training.optimizer", ("muon",)),
+    "training.weight_decay": Dependency("training.optimizer", ("adamw", "muon"), harmless=(0,)),
     "training.label_smoothing": Dependency(
         "training.loss", ("categorical_crossentropy",), harmless=(0,)
     ),

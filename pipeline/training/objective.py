@@ -9,15 +9,22 @@ from keras.optimizers.schedules import CosineDecay, ExponentialDecay, LearningRa
 
 from pipeline.networks import CLASSES
 from pipeline.recipe import Recipe, TrainingSettings
+from pipeline.training.muon import Muon
 
 Rate: TypeAlias = float | LearningRateSchedule
 
-OPTIMIZERS: dict[str, Callable[[Rate, TrainingSettings], keras.optimizers.Optimizer]] = {
-    "adam": lambda rate, settings: keras.optimizers.Adam(rate),
-    "adamw": lambda rate, settings: keras.optimizers.AdamW(rate, settings.weight_decay),
-    "sgd": lambda rate, settings: keras.optimizers.SGD(rate),
+OPTIMIZERS: dict[str, Callable[[Rate, TrainingSettings, str], keras.optimizers.Optimizer]] = {
+    "adam": lambda rate, settings, output: keras.optimizers.Adam(rate),
+    "adamw": lambda rate, settings, output: keras.optimizers.AdamW(rate, settings.weight_decay),
+    "muon": lambda rate, settings, output: Muon(
+        rate, settings.momentum, settings.weight_decay, output
+    ),
+    "sgd": lambda rate, settings, output: keras.optimizers.SGD(rate),
 }
-"""The values of `training.optimizer`, each with Keras's defaults except what a recipe sets."""
+"""The values of `training.optimizer`, each with Keras's defaults except what a recipe sets.
+
+The last argument is the name of the network's output layer.
+"""
 
 
 def mean_squared_error(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
@@ -94,7 +101,7 @@ def compile_network(
 
     `rate` is what `learning_rate` returns for the recipe.
     """
-    optimizer = OPTIMIZERS[settings.optimizer](rate, settings)
+    optimizer = OPTIMIZERS[settings.optimizer](rate, settings, network.layers[-1].name)
     if any(layer.dtype_policy.name == "mixed_float16" for layer in network.layers):
         # Keras adds loss scaling only where the model has the policy, not just its layers.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
