@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.common.files import sha256
-from tests.bench import cost_data, curves, race
+from tests.bench import cost_data, curves, paired, race
 from tests.bench.commands import images_per_second
 from tests.bench.public_score import Answers, fixed, redrawn
 from tests.bench.timing import interleave
@@ -49,6 +49,25 @@ def test_an_epoch_that_is_not_kept_wins_no_race() -> None:
     lost = race.last_epoch_alone(_history(0.97, 0.996, 0.991))
     assert race.seconds_to(0.99, lost) == 90
     assert math.isinf(race.seconds_to(0.995, lost))
+
+
+def test_sides_with_a_file_per_seed_are_compared_as_recipes(tmp_path: Path) -> None:
+    labels = np.tile(np.arange(10, dtype=np.uint8), 100)
+    for side, wrong in (("a", 5), ("b", 20)):
+        for seed in (0, 1):
+            probabilities = np.eye(10, dtype=np.float32)[labels]
+            probabilities[10 * seed : 10 * seed + wrong] = 0.1  # the first class wins
+            (tmp_path / side).mkdir(exist_ok=True)
+            np.savez(tmp_path / side / f"{seed}.npz", probabilities=probabilities)
+    a, b = (paired.correct(tmp_path / side, labels) for side in "ab")
+    text = paired.describe(("a", "b"), a, b)
+    assert text.startswith("a: 0.99600 (0.99600, 0.99600) on 1,000 hidden rows (95 % interval 0.9")
+    assert "the first minus the second: +0.01400 (95 % interval " in text
+    assert "only the first" not in text
+    alone = paired.describe(("a", "b"), a[:1], b[:1])
+    assert alone.endswith("only the first predicts 14 rows correctly, only the second 0")
+    with pytest.raises(SystemExit, match="has no .npz file"):
+        paired.correct(tmp_path, labels)
 
 
 def test_the_rate_of_two_processes_counts_the_time_of_both(tmp_path: Path) -> None:

@@ -42,16 +42,17 @@ def small_cnn(dropout: float = 0.2) -> Layers:
 
 @register("fast_cnn")
 def fast_cnn() -> Layers:
-    """A network of 251,946 parameters that trains fast: only one layer sees 28 x 28 pixels.
+    """A network of 251,946 parameters that trains fast: only one layer sees 24 x 24 pixels.
 
-    Most parameters are in the last convolution, from 5 x 5 to 3 x 3 pixels.
+    A border of 2 pixels is cut off first. 12 % of the digits reach into it, none with more than 9 %
+    of its ink. Most parameters are in the last convolution, from 4 x 4 to 2 x 2 pixels.
     """
-    return _five_convolutions(second=32)
+    return [layers.Cropping2D(2), *_five_convolutions(second=32)]
 
 
 @register("deep_cnn")
 def deep_cnn() -> Layers:
-    """A network of 279,722 parameters: `fast_cnn` with twice the filters in the second layer."""
+    """A network of 279,722 parameters that trains fast, most of whose layers see few pixels."""
     return _five_convolutions(second=64)
 
 

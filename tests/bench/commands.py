@@ -37,11 +37,20 @@ def write_digits(folder: Path, rows: int, test_rows: int = 100) -> None:
 
 
 def train_in_new_folder(
-    recipe: str, settings: str, digits: Path, executor: str, read: Callable[[Path], Value]
+    recipe: str,
+    settings: str,
+    digits: Path,
+    executor: str,
+    read: Callable[[Path], Value],
+    stage: str = "train",
 ) -> Value:
-    """Train as `make train` does, in a temporary folder. Return what `read` returns for it."""
+    """Train as `make train` does, in a temporary folder. Return what `read` returns for it.
+
+    `recipe` is a name or a path. With the stage "ensemble", the run also predicts.
+    """
+    recipe = str(Path(recipe).resolve()) if recipe.endswith(".toml") else recipe
     with TemporaryDirectory() as name:
-        command = [sys.executable, "-m", "pipeline", "train", "--recipe", recipe]
+        command = [sys.executable, "-m", "pipeline", stage, "--recipe", recipe]
         command += ["--set", settings, "--source", str(digits), "--executor", executor]
         _run(command, Path(name), {"PYTHONPATH": str(REPOSITORY), "RAY_ADDRESS": ""})
         return read(Path(name))

@@ -58,15 +58,17 @@ def results(side: str, digits: Path) -> Path:
         parts["code"] = [path.read_text() for path in files]
     else:
         settings = recipe.load(side)
-        parts["code"] = code_fingerprint(settings.network.name)
-        parts["recipe"] = settings.model_dump(mode="json")
-    return RESULTS / f"{side}-{provenance.hash_of(parts)[:8]}"
+        file = settings.network.file
+        source = Path(file).read_text(encoding="utf-8") if file else None
+        parts["code"] = code_fingerprint(settings.network.name, source)
+        parts["recipe"] = settings.model_dump(mode="json", exclude={"network": {"file"}})
+    return RESULTS / f"{Path(side).stem}-{provenance.hash_of(parts)[:8]}"
 
 
 def train(side: str, seed: int, digits: Path) -> Path:
     """Return the history.csv of one side with one seed, trained if it is not there.
 
-    A peer's probabilities for test.csv are kept beside it, for tests.bench.paired.
+    The probabilities for test.csv are kept beside it, for tests.bench.paired.
     """
     target = results(side, digits) / f"{seed}.csv"
     if target.exists():
@@ -74,17 +76,18 @@ def train(side: str, seed: int, digits: Path) -> Path:
     if side in PEERS:
         with TemporaryDirectory() as name:
             train_peer(side, digits, Path(name), "--seed", str(seed), "--default-split")
-            _keep(target.with_suffix(".npz"), Path(name) / "test.npz")
-            _keep_history(target, Path(name))
+            _keep_files(target, Path(name))
     else:
         settings = f"seed={seed} members.seeds=1 members.folds=0"
-        train_in_new_folder(side, settings, digits, "serial", partial(_keep_history, target))
+        keep = partial(_keep_files, target)
+        train_in_new_folder(side, settings, digits, "serial", keep, stage="ensemble")
     return target
 
 
-def _keep_history(target: Path, folder: Path) -> None:
-    (path,) = folder.rglob("history.csv")
-    _keep(target, path)
+def _keep_files(target: Path, folder: Path) -> None:
+    (predictions,), (history,) = folder.rglob("test.npz"), folder.rglob("history.csv")
+    _keep(target.with_suffix(".npz"), predictions)
+    _keep(target, history)
 
 
 def _keep(target: Path, path: Path) -> None:
@@ -154,7 +157,7 @@ def summary(times: dict[str, list[float]]) -> str:
 def main() -> None:
     """Race the sides, and print the times of each and their medians."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sides", nargs="+", help="recipes, or notebook and fifteen")
+    parser.add_argument("sides", nargs="+", help="recipes (or paths), or notebook and fifteen")
     parser.add_argument("--digits", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--target", type=float, default=TARGET)
