@@ -66,7 +66,7 @@ def test_sides_with_a_file_per_seed_are_compared_as_recipes(tmp_path: Path) -> N
     assert "only the first" not in text
     alone = paired.describe(("a", "b"), a[:1], b[:1])
     assert alone.endswith("only the first predicts 14 rows correctly, only the second 0")
-    with pytest.raises(SystemExit, match="has no .npz file"):
+    with pytest.raises(SystemExit, match=r"has no \.npz file"):
         paired.correct(tmp_path, labels)
 
 
