@@ -5,11 +5,14 @@ anything is trained. The figures replace the lines below it.
 """
 
 import re
+import textwrap
 from pathlib import Path
 
 from pipeline.common import files
 
 LOG = Path(__file__).with_name("LOG.md")
+WIDTH = 140
+INDENT = " " * 4
 
 
 def expect(title: str, expected: str, log: Path = LOG) -> None:
@@ -24,7 +27,7 @@ def expect(title: str, expected: str, log: Path = LOG) -> None:
     if _title(title) in text:
         raise SystemExit(f"error: {log} has {title!r} with another expectation; give that one")
     last = max(map(int, re.findall(r"^(\d+)\. ", text, re.MULTILINE)), default=0)
-    files.write_text(log, f"{text.rstrip()}\n\n{last + 1}. {head}\n    Not done yet.\n")
+    files.write_text(log, f"{text.rstrip()}\n\n{last + 1}. {head}\n{INDENT}Not done yet.\n")
 
 
 def record(title: str, figures: str, log: Path = LOG) -> None:
@@ -37,8 +40,14 @@ def record(title: str, figures: str, log: Path = LOG) -> None:
     if not places:
         raise SystemExit(f"error: {log} has no entry {title!r}; bring it back")
     head, *_ = paragraphs[places[0]].split("\n")
-    paragraphs[places[0]] = "\n    ".join([head, *figures.split("\n")])
+    paragraphs[places[0]] = "\n".join([head, *map(_wrapped, figures.split("\n"))])
     files.write_text(log, "\n\n".join(paragraphs).rstrip() + "\n")
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(
+        line, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
+    )
 
 
 def _title(title: str) -> str:
