@@ -15,7 +15,7 @@ override GIVEN := $(filter-out SHELL .SHELLFLAGS MAKE% MFLAGS CURDIR VPATH GPATH
 $(foreach .name,$(GIVEN),$(eval override $$(.name) := $$(value $$(.name)))$(eval export $$(.name)))
 
 # The variables of each target. One that is not listed here takes all of them, as `help` does.
-RECIPE_STAGE := SOURCE RECIPE SEED SET PRACTICE_SEED RUN FORCE EXECUTOR RAY_ADDRESS
+RECIPE_STAGE := SOURCE RECIPE SEED SET PRACTICE_SEED RUN FORCE EXECUTOR RAY_ADDRESS KAGGLE_IMAGE
 TAKES_setup := EXECUTOR
 TAKES_data := $(RECIPE_STAGE)
 TAKES_split := $(RECIPE_STAGE)
@@ -46,7 +46,7 @@ override KNOWN := $(sort PYTHON $(foreach target,$(LISTED),$(TAKES_$(target))))
 override GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),help)
 override TAKEN := PYTHON $(foreach goal,$(GOALS),$(if $(filter $(goal),$(LISTED)),$(TAKES_$(goal)),$(KNOWN)))
 override UNKNOWN := $(firstword $(filter-out $(KNOWN),$(GIVEN)))
-override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE ALL,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
+override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE ALL KAGGLE_IMAGE,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
 override UNUSED := $(firstword $(filter-out $(TAKEN),$(GIVEN)))
 override quoted = '$(subst ','\'',$(1))'
 
@@ -89,7 +89,7 @@ help: ## list the targets
 	@echo
 	@echo '  Variables: SOURCE=auto|kaggle|practice|mnist|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
 	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
-	@echo '             EXECUTOR=auto|serial|processes|ray  RAY_ADDRESS=<host:port>'
+	@echo '             EXECUTOR=auto|serial|processes|ray|kaggle  RAY_ADDRESS=<host:port>  KAGGLE_IMAGE=1'
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
 	@echo '  compare:   WHERE="recipe=fast status=done ..."  SORT=<column>  ALL=1'
 	@echo '  baselines: SEEDS=<n>'
@@ -216,6 +216,7 @@ lock: $(AUDIT) ## renew the locks from pyproject.toml (needs uv), and docs/licen
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra audit -c requirements.lock pyproject.toml -o requirements-audit.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra browser -c requirements.lock pyproject.toml -o requirements-browser.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra gpu --extra kernel -c requirements.lock pyproject.toml -o requirements-kaggle.lock
 	@$(RUN_PYTHON) -m tests.packages.licences
 
 .PHONY: clean

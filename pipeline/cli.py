@@ -39,6 +39,7 @@ from pipeline.stages.options import (
     Executor,
     Force,
     Json,
+    KaggleImage,
     Message,
     OneRun,
     Part,
@@ -99,6 +100,7 @@ def _add_stage(name: str, text: str, run_stage: Callable[[Context], object]) -> 
         run: RunNames = "",
         force: Force = False,
         executor: Executor = "auto",
+        kaggle_image: KaggleImage = False,
         root: Root = HERE,
     ) -> None:
         run_stage(_context(name, command, print_line))
@@ -120,6 +122,7 @@ def submit_command(
     message: Message = "",
     force: Force = False,
     executor: Executor = "auto",
+    kaggle_image: KaggleImage = False,
     as_json: Json = False,
     root: Root = HERE,
 ) -> None:
@@ -245,7 +248,7 @@ def main() -> None:
             if ending.exit_code:
                 raise SystemExit(ending.exit_code) from None
         except typer.BadParameter as error:
-            if (name := getattr(error.param, "envvar", None)) in ("FORCE", "ALL"):
+            if (name := getattr(error.param, "envvar", None)) in ("FORCE", "ALL", "KAGGLE_IMAGE"):
                 raise PipelineError(
                     f"{name} is {os.environ[name]!r}; give 1, or leave it out"
                 ) from None

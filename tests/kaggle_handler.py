@@ -2,13 +2,19 @@
 
 import base64
 import json
+import re
 from contextlib import suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.kaggle_kernels import Kernels
 from tests.kaggle_state import KEY, SLUG, STORAGE, TOKEN, UPLOAD_SESSION, USERNAME, Request, State
+
+
+def _status_of(answer: dict[str, Any] | int) -> int:
+    return answer if isinstance(answer, int) else 200
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,7 +44,14 @@ class Handler(BaseHTTPRequestHandler):
                 self._call(name, json.loads(body or b"{}"))
 
     def do_GET(self) -> None:
-        """Send the archive of the data or the leaderboard, whole or from a given byte."""
+        """Send a kernel's log or output, or an archive, whole or from a given byte."""
+        path = urlsplit(self.path).path
+        if "/kernels/logs/stream/" in path:
+            self._stream_log(path.rsplit("/", 1)[-1])
+            return
+        if match := re.search(r"/kernel/([^/]+)/(.+)$", path):
+            self._send_output(match[1], match[2])
+            return
         name = urlsplit(self.path).path.rsplit("/", 1)[-1].removesuffix(".zip")
         with self.state.lock:
             self._note(name)
@@ -67,6 +80,38 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.state.stopping.wait()
 
+    def _stream_log(self, slug: str) -> None:
+        """Send a kernel's log as server-sent events."""
+        kernels = self.state.kernels
+        with self.state.lock:
+            self._note("StreamLog")
+        if kernels is None or slug not in kernels.kernels:
+            self._json({}, 404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(ConnectionError):
+            for event in kernels.events(slug):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            if event.startswith(b"data: END"):
+                self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
+
+    def _send_output(self, slug: str, name: str) -> None:
+        """Send an output file of a kernel."""
+        assert self.state.kernels
+        with self.state.lock:
+            self._note("output")
+        content = self.state.kernels.file(slug, name)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Last-Modified", formatdate(1_500_000_000, usegmt=True))
+        self.end_headers()
+        with suppress(ConnectionError):
+            self.wfile.write(content)
+
     def do_PUT(self) -> None:
         """Receive an uploaded file: /blob/<number>."""
         content = self._body()
@@ -93,7 +138,12 @@ class Handler(BaseHTTPRequestHandler):
     def _call(self, name: str, body: dict[str, Any]) -> None:
         """Answer the API call `name` of a person who is signed in."""
         state = self.state
-        if body.get("competitionName", SLUG) != SLUG:
+        if state.kernels and name == "SaveKernel" and state.kernels.faults.lose_push_reply:
+            state.kernels.push(body)
+            self.close_connection = True
+        elif state.kernels and (answer := self._kernel_call(state.kernels, name, body)) is not None:
+            self._json(answer if isinstance(answer, dict) else {}, _status_of(answer))
+        elif body.get("competitionName", SLUG) != SLUG:
             self._json({"error": {"code": 404}}, 404)
         elif name == "ListCompetitions":
             entered = state.faults.rules_accepted
@@ -121,6 +171,26 @@ class Handler(BaseHTTPRequestHandler):
             self._create(body)
         else:
             self._json({"error": {"code": 404}}, 404)
+
+    def _kernel_call(
+        self, kernels: Kernels, name: str, body: dict[str, Any]
+    ) -> dict[str, Any] | int | None:
+        """Return the answer to a call that concerns kernels, or its HTTP status; else None."""
+        slug = body.get("kernelSlug", "")
+        match name:
+            case "SaveKernel":
+                return kernels.push(body)
+            case "GetKernelSessionStatus":
+                return kernels.status(slug)
+            case "ListKernelSessionOutput":
+                return kernels.output(slug, body.get("pageSize") or 20, body.get("pageToken", ""))
+            case "DeleteKernel":
+                return kernels.delete(slug)
+            case "GetAcceleratorQuotaStatistics":
+                return kernels.quota()
+            case "ListKernels":
+                return {"kernels": kernels.listing()}
+        return None
 
     def _create(self, body: dict[str, Any]) -> None:
         """Turn an upload into a submission."""

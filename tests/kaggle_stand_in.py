@@ -100,6 +100,8 @@ class StandIn(State):
         if self._running:
             self._running = False
             self.stopping.set()
+            if self.kernels:
+                self.kernels.stop()
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()

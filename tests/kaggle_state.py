@@ -6,7 +6,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.kaggle_kernels import Kernels
 
 SLUG = "digit-recognizer"
 TOKEN = "KGAT_stand_in_secret_token"
@@ -77,7 +80,8 @@ class Submission:
 class State:
     """The stand-in's files, labels, uploads and submissions, and the requests that it received.
 
-    `leaderboard_zip` is the archive of the leaderboard, which a test sets.
+    `kernels` are those that run here, where a test has set that up. `leaderboard_zip` is the
+    archive of the leaderboard, which a test sets.
 
     With `labels`, those of the test rows, uploads are scored on every fourth row. Without, each
     well-formed upload scores `score`.
@@ -92,6 +96,7 @@ class State:
         self.requests: list[Request] = []
         self.uploads: dict[str, tuple[str, bytes]] = {}
         self.submissions: list[Submission] = []
+        self.kernels: Kernels | None = None
         self.lock = threading.RLock()
         self.stopping = threading.Event()
 

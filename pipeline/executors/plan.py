@@ -12,6 +12,7 @@ EXECUTORS = {
     "serial": "one member after another, in this process",
     "processes": "members side by side on this machine, each in its own process",
     "ray": "members as tasks of a Ray cluster",
+    "kaggle": "all members on a GPU of Kaggle's, in a kernel",
 }
 """What `EXECUTOR` may be, and what each word means."""
 
@@ -34,7 +35,7 @@ class Arrangement:
         if self.executor == "processes":
             cores = f"{self.threads} CPU core{'s'[: (self.threads or 1) - 1]}"
             return f"; {self.at_once} at a time, {cores} each"
-        return "; as Ray tasks" if self.executor == "ray" else ""
+        return {"ray": "; as Ray tasks", "kaggle": "; in a kernel at Kaggle"}.get(self.executor, "")
 
 
 def check_executor(name: str) -> None:
@@ -67,6 +68,8 @@ def arrange(executor: str, recipe: Recipe, cores: int, gpus: int) -> Arrangement
     share = (1.0 if settings.gpus is None else settings.gpus) if gpus else 0.0
     if executor == "ray":
         return Arrangement("ray", members, fixed or 1, settings.gpus)
+    if executor == "kaggle":
+        return Arrangement("kaggle", members, None, None)
     room = gpus * math.floor(1 / share) if share else cores // (fixed or 1)
     at_once = max(1, min(members, room))
     if executor == "processes" or (executor == "auto" and at_once > 1):

@@ -196,6 +196,7 @@ class MemberSettings(Section):
     required: int | None = Field(
         None, ge=1, le=MOST_MEMBERS, description="required members; left out: four in five"
     )
+    hours: float = Field(3, gt=0, le=12, description="with EXECUTOR=kaggle: time limit of a kernel")
 
     @field_validator("folds")
     @classmethod

@@ -2,10 +2,12 @@
 
 from pipeline.runs.arrays import Arrays, DamagedArraysError
 from pipeline.runs.listing import as_json, describe, unreadable_as_json
+from pipeline.runs.record_file import RECORD_FILE
 from pipeline.runs.records import (
     SCHEMA_VERSION,
     AverageRecord,
     Checkpoint,
+    Kernel,
     Member,
     Record,
     RunStatus,
@@ -15,6 +17,8 @@ from pipeline.runs.records import (
 from pipeline.runs.run import (
     CHECKPOINTS_FOLDER,
     HISTORY_FILE,
+    MEMBERS_FOLDER,
+    NETWORK_FILE,
     RESUME_FILE,
     SCRATCH_FOLDER,
     Run,
@@ -24,6 +28,9 @@ from pipeline.runs.store import RunStore, now
 __all__ = [
     "CHECKPOINTS_FOLDER",
     "HISTORY_FILE",
+    "MEMBERS_FOLDER",
+    "NETWORK_FILE",
+    "RECORD_FILE",
     "RESUME_FILE",
     "SCHEMA_VERSION",
     "SCRATCH_FOLDER",
@@ -31,6 +38,7 @@ __all__ = [
     "AverageRecord",
     "Checkpoint",
     "DamagedArraysError",
+    "Kernel",
     "Member",
     "Record",
     "Run",

@@ -125,8 +125,38 @@ class _CommonRecord(BaseModel):
         return [one for one in self.members if one.checkpoints and one.status != "failed"]
 
 
+class Kernel(BaseModel):
+    """A program on Kaggle's machines that trains members of the run.
+
+    It was pushed under `slug` of the account `owner`, once: `version` is 0 until Kaggle has
+    confirmed that. `members` are those that it trains. `running_since` is when it was first seen
+    running, `ended` how it ended, empty until that is known. `quota_used` are the hours of GPU time
+    that the account had used in that week before, None where that is not known.
+    """
+
+    owner: Fingerprint
+    slug: Fingerprint
+    version: Count = 0
+    members: list[Count] = []
+    hours: NonNegative
+    pushed_at: Time = ""
+    running_since: Time = ""
+    ended: Text = ""
+    quota_used: NonNegative | None = None
+
+    @property
+    def name(self) -> str:
+        """The name by which the kaggle command knows it."""
+        return f"{self.owner}/{self.slug}"
+
+    @property
+    def url(self) -> str:
+        """Its page."""
+        return f"https://www.kaggle.com/code/{self.name}"
+
+
 class TrainingRecord(_CommonRecord):
-    """A run that trains. `executor` is the one that trained last."""
+    """A run that trains. `executor` is the one that trained last, `kernels` are those at Kaggle."""
 
     kind: Literal["training"] = "training"
     recipe: Recipe
@@ -134,6 +164,7 @@ class TrainingRecord(_CommonRecord):
     code_fingerprint: Fingerprint
     executor: Text = ""
     hardware: dict[Text, Fact] = {}
+    kernels: list[Kernel] = []
 
     parents: ClassVar[tuple[str, ...]] = ()
 

@@ -94,7 +94,14 @@ Message = Annotated[str, _text_option("MESSAGE", "text that the competition show
 Executor = Annotated[
     str,
     _text_option(
-        "EXECUTOR", "where members are trained: auto, serial, processes (side by side), or ray"
+        "EXECUTOR",
+        "where members are trained: auto, serial, processes (side by side), ray, or kaggle",
+    ),
+]
+KaggleImage = Annotated[
+    bool,
+    typer.Option(
+        envvar="KAGGLE_IMAGE", help="with EXECUTOR=kaggle: use the libraries of Kaggle's image"
     ),
 ]
 Seeds = Annotated[

@@ -1,5 +1,6 @@
 """What a person asked for: the Makefile's variables, checked."""
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -43,14 +44,19 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
     return int(text)
 
 
+def in_kernel() -> bool:
+    """Return whether this process runs in a kernel at Kaggle."""
+    return "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A checked request.
 
     `runs` are the ids, or unique beginnings of ids, in `RUN`. Without them the run is the one that
     the recipe, the data and the code determine, and only then the recipe matters. `command` is the
-    command as typed. Raises PipelineError for an unknown `executor`, and for a `message` that is
-    too long or has more than one line.
+    command as typed. `kaggle_image` asks for the libraries of Kaggle's image. Raises PipelineError
+    for an unknown `executor`, and for a `message` that is too long or has more than one line.
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(name=DEFAULT_RECIPE))
@@ -60,10 +66,16 @@ class Request:
     message: str = ""
     force: bool = False
     executor: str = "auto"
+    kaggle_image: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:
         check_executor(self.executor)
+        if self.kaggle_image and self.executor != "kaggle" and not in_kernel():
+            raise PipelineError(
+                f"KAGGLE_IMAGE is 1, and EXECUTOR is {self.executor!r}; it goes with "
+                "EXECUTOR=kaggle alone"
+            )
         categories = {unicodedata.category(letter) for letter in self.message}
         if len(self.message) > LONGEST_SUBMISSION_MESSAGE or categories & {"Cc", "Zl", "Zp"}:
             raise PipelineError(

@@ -12,12 +12,14 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.startup import gpu_expected, quiet_start
 from pipeline.common.text import printable
 from pipeline.data.split import fingerprint
+from pipeline.executors import kaggle
 from pipeline.executors.plan import Arrangement, arrange, planned_members
 from pipeline.executors.queue import RetryQueue, failure_report, find_executor, train_members
 from pipeline.recipe import Recipe
 from pipeline.runs import Run, TrainingRecord
 from pipeline.stages.context import Context
 from pipeline.stages.identity import code_fingerprint
+from pipeline.stages.request import in_kernel
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
@@ -29,6 +31,9 @@ UNUSED_GPU = (
 )
 
 LARGEST_NETWORK_FILE = 1_000_000  # bytes
+
+KAGGLE_IMAGE = {"libraries": "those of Kaggle's image"}
+"""What stands for the versions in the identity of a run with KAGGLE_IMAGE=1."""
 
 UNUSED_CLUSTER = "RAY_ADDRESS has no effect here; EXECUTOR=ray trains on that cluster"
 
@@ -73,12 +78,25 @@ def _named_run(context: Context) -> Run | None:
 
 def _check_same(run: Run, record: TrainingRecord) -> None:
     """Raise PipelineError if the run began with other data, code or libraries than `record`."""
-    if record.identity != run.record.identity:
+    if not _is_same(run.training, record):
         recipe = f"{run.record.recipe_name} with SEED={run.training.seed}"
         raise PipelineError(
             f"run {run.id} was begun with other data, code or library versions, and cannot be "
             f"continued; train it anew ({run.record.command or recipe})"
         )
+
+
+def _is_same(recorded: TrainingRecord, record: TrainingRecord) -> bool:
+    """Return whether two records are of the same training.
+
+    In a kernel with the image's libraries, only the data count: its Python may write the same code
+    as another tree.
+    """
+    if recorded.identity == record.identity:
+        return True
+    data = recorded.data_fingerprint, recorded.split_fingerprint
+    same_data = data == (record.data_fingerprint, record.split_fingerprint)
+    return in_kernel() and record.versions == KAGGLE_IMAGE and same_data
 
 
 def _find(context: Context, identity: str) -> Run | None:
@@ -136,9 +154,11 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
     request, recipe = context.request, context.request.recipe
     # How many failures are accepted changes no number: it may change between two commands. The
     # code of a network file counts, not its place.
-    excluded = {"members": {"retries", "required"}, "network": {"file"}}
+    excluded = {"members": {"retries", "required", "hours"}, "network": {"file"}}
     code = code_fingerprint(recipe.network.name, source)
-    versions, split = provenance.versions(), fingerprint(context.splits)
+    # The versions of Kaggle's image are known only once a kernel has run.
+    versions = KAGGLE_IMAGE if request.kaggle_image else provenance.versions()
+    split = fingerprint(context.splits)
     identity = provenance.hash_of(
         {
             "recipe": recipe.model_dump(mode="json", exclude=excluded),
@@ -167,8 +187,21 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
     )
 
 
-def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardware]:
-    """Check the recipe's network and prepare the devices, before any run is made."""
+def _check_kaggle(context: Context) -> None:
+    """Raise PipelineError unless the digits are those that Kaggle mounts for a kernel."""
+    location = context.source.location
+    if location != "kaggle":
+        raise PipelineError(
+            f"EXECUTOR is 'kaggle', which trains on the competition's own files at Kaggle, and "
+            f"SOURCE is {printable(location)!r}; use SOURCE=kaggle, or another executor"
+        )
+
+
+def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardware | None]:
+    """Check the recipe's network and prepare the devices, before any run is made.
+
+    The devices are None where members are trained at Kaggle.
+    """
     # TensorFlow takes seconds to import. A command that finds its run trained must not wait.
     with quiet_start():
         from pipeline import networks
@@ -182,6 +215,9 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
         hardware.hide_gpus()
     cores, gpus = hardware.count_devices()
     arrangement = arrange(context.request.executor, recipe, cores, gpus)
+    if arrangement.executor == "kaggle":
+        _check_kaggle(context)
+        return arrangement, None
     find_executor(arrangement.executor)
     if arrangement.executor != "ray":
         if not gpus and gpu_expected():
@@ -195,7 +231,9 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     return arrangement, prepared
 
 
-def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Hardware) -> Run:
+def _execute(
+    context: Context, run: Run, arrangement: Arrangement, hardware: Hardware | None
+) -> Run:
     """Train the members of the run that are not done."""
     recipe, splits = context.request.recipe, context.splits
     with run.held():
@@ -207,20 +245,39 @@ def _execute(context: Context, run: Run, arrangement: Arrangement, hardware: Har
             failure_report(run)  # raises if too few members succeeded, before scores are lost
         try:
             with run.in_progress():
-                record.hardware, record.executor = asdict(hardware), arrangement.executor
+                record.executor = arrangement.executor
                 record.scores = None  # those of an earlier submission from fewer epochs
                 context.report(
                     f"run {run.id}: training {_networks(recipe)} on "
                     f"{len(splits[0].train_rows):,} rows, validating on "
-                    f"{len(splits[0].validation_rows):,}; {hardware.describe()}"
-                    f"{arrangement.describe()}"
+                    f"{len(splits[0].validation_rows):,}"
+                    f"{f'; {hardware.describe()}' if hardware else ''}{arrangement.describe()}"
                 )
-                labelled = context.dataset.labelled
-                train_members(run, labelled, splits, arrangement, hardware, context.report)
+                if hardware is None:
+                    _train_on_kaggle(context, run)
+                else:
+                    record.hardware, record.versions = asdict(hardware), provenance.versions()
+                    labelled = context.dataset.labelled
+                    train_members(run, labelled, splits, arrangement, hardware, context.report)
         except KeyboardInterrupt:
             context.report(_interrupted(run, len(splits)))
             raise
     return run
+
+
+def _train_on_kaggle(context: Context, run: Run) -> None:
+    """Train the run's members in a kernel. Raises PipelineError if some of them are not done."""
+    request = context.request
+    kaggle.train_run(run, context.report, image=request.kaggle_image, force=request.force)
+    for line in failure_report(run):
+        context.report(line)
+    unfinished = [one for one in run.record.members if one.status not in ("done", "failed")]
+    if unfinished:
+        raise PipelineError(
+            f"run {run.id}: the kernel ended before {len(unfinished)} of "
+            f"{len(run.record.members)} members were done; the same command trains the rest at "
+            "Kaggle, and EXECUTOR=auto here; members.hours is the time limit"
+        )
 
 
 def _networks(recipe: Recipe) -> str:

@@ -169,20 +169,26 @@ def failure(result: CommandResult, kind: FailureKind, doing: str) -> PipelineErr
     return PipelineError(message)
 
 
-def _why_forbidden() -> str:
-    """Return what a 403 means, by whether the person has joined the competition."""
+def has_entered() -> bool | None:
+    """Return whether the person has joined the competition, None where Kaggle does not say."""
     options = ["--search", SPEC.slug, "--format", "json(ref,userHasEntered)"]
     entered = [
         row.get("userHasEntered")
         for row in _query(["competitions", "list", *options], "[") or []
         if isinstance(row, dict) and str(row.get("ref")).rsplit("/", 1)[-1] == SPEC.slug
     ]
+    return bool(entered[0]) if entered else None
+
+
+def _why_forbidden() -> str:
+    """Return what a 403 means, by whether the person has joined the competition."""
+    entered = has_entered()
     rules = f"accept the rules at {SPEC.url}/rules (Join Competition), then {_RETRY}"
     settings = credentials.SETTINGS_URL
     account = f"check at {settings} that your phone is verified and the token may do this"
-    if not entered:
+    if entered is None:
         return f"; {rules}; if you have, {account}"
-    if entered[0]:
+    if entered:
         return f", though you have joined; {account}"
     return f": the rules of {SPEC.slug} are not accepted yet; {rules}"
 

@@ -1,4 +1,4 @@
-"""The kaggle command as a child process: it ends with its parent, and notes what it submits.
+"""The kaggle command as a child process: it ends with its parent, and notes what it hands over.
 
     python -P child.py <journal> <token> <kaggle's own arguments>
 
@@ -8,9 +8,10 @@ working directory is not imported in place of the command.
 Its standard input is a pipe that the parent never writes to. The pipe's end shows that the parent
 is gone, however that happened. An upload must not go on unseen.
 
-Where `token` is not empty, the call submits. The token is added to the file `journal`, and is on
-the disk before the one request that creates the submission goes out. So a token that is not in the
-journal was not submitted, whenever this process was killed. Until it ends, it holds a lock.
+Where `token` is not empty, the call submits a CSV or pushes a kernel. The token is added to the
+file `journal`, and is on the disk before the one request that does so goes out. So what is not in
+the journal was not handed to Kaggle, whenever this process was killed. Until it ends, it holds a
+lock.
 """
 
 import errno
@@ -26,11 +27,11 @@ from typing import Any
 from filelock import FileLock
 
 _SECONDS_TO_WAIT = 10.0  # for the lock, which the parent has just seen free
-_CREATES_SUBMISSION = re.compile(rb"POST \S*/CreateSubmission[ ?]")
+_HANDS_OVER = re.compile(rb"POST \S*/(CreateSubmission|SaveKernel)[ ?]")
 
 
 def lock_path(journal: str) -> str:
-    """Return the file that a submitting process locks."""
+    """Return the file that a process locks which hands something over."""
     return f"{journal}.lock"
 
 
@@ -71,14 +72,14 @@ def _end_with_parent() -> None:
 
 
 def _note(journal: str, token: str, event: str, arguments: tuple[Any, ...]) -> None:
-    """Add the token to the journal if the event announces the request that submits.
+    """Add the token to the journal if the event announces the request that hands it over.
 
     Python raises the event "http.client.send" before it sends each part of a request. The first
     part begins with the request's line.
     """
     if event != "http.client.send" or not isinstance(arguments[1], bytes):
         return
-    if _CREATES_SUBMISSION.match(arguments[1]):
+    if _HANDS_OVER.match(arguments[1]):
         append(journal, token)
 
 

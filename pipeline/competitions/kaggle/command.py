@@ -1,14 +1,17 @@
 """Runs the kaggle command as a process of its own and returns its result."""
 
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.kaggle import child
@@ -47,17 +50,72 @@ def run_kaggle(
     *,
     time_limit: float,
     on_beat: Callable[[float], None] = lambda seconds: None,
-    submits: tuple[Path, str] | None = None,
+    hands_over: tuple[Path, str] | None = None,
 ) -> CommandResult:
     """Run `kaggle <arguments>` in the person's own environment and return its result.
 
     The command ends with this process. It is stopped after `time_limit` seconds. Every 10 seconds
-    `on_beat` is called with the seconds elapsed. For a call that submits, `submits` is the file of
-    the journal and the token to note there (see `child.py`). Raises KeyboardInterrupt if the
-    command was cancelled with Ctrl-C, which it reports as a success, and PipelineError if it is not
-    installed.
+    `on_beat` is called with the seconds elapsed. For a call that hands something over, `hands_over`
+    is the file of the journal and the token to note there (see `child.py`). Raises
+    KeyboardInterrupt if the command was cancelled with Ctrl-C, which it reports as a success, and
+    PipelineError if it is not installed.
     """
-    journal, token = submits or ("", "")
+    with _started(arguments, *(hands_over or ("", ""))) as process:
+        result = _wait(process, time_limit, on_beat)
+    if result.stdout.rstrip().endswith(_CANCELLED) or result.code == -signal.SIGINT:
+        raise KeyboardInterrupt
+    if "No module named" in result.stderr:
+        raise PipelineError("the kaggle package is not installed; run `make setup`")
+    return result
+
+
+class Following:
+    """The kaggle command as it runs, with the lines that it has printed. It ends with the block.
+
+    with Following(["kernels", "logs", "-f", name]) as log:
+        log.lines(10)
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._block = _started(arguments)
+        self._printed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        process = self._block.__enter__()
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._block.__exit__(None, None, None)
+        self._reader.join()
+
+    def lines(self, seconds: float) -> Iterator[str]:
+        """Yield lines as they are printed, for so many seconds or until the command ends."""
+        deadline = time.monotonic() + seconds
+        while not self.ended:
+            try:
+                line = self._printed.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            self.ended = line is None
+            if line is not None:
+                yield line
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout
+        with suppress(ValueError):  # the block ended, and closed the stream
+            for line in process.stdout:
+                self._printed.put(line.rstrip("\n"))
+        self._printed.put(None)
+
+
+@contextmanager
+def _started(
+    arguments: Sequence[str], journal: Path | str = "", token: str = ""
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start the command, and kill it if it still runs at the end of the block."""
     environment = {
         name: value for name, value in os.environ.items() if name not in _VERBOSE_VARIABLES
     }
@@ -68,25 +126,20 @@ def run_kaggle(
             stdin=end_of_pipe,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment | {"PYTHONUTF8": "1"},
+            env=environment | {"PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
             encoding="utf-8",
             errors="replace",
         )
         try:
-            result = _wait(process, time_limit, on_beat)
+            yield process
         finally:
-            # Whatever ended the waiting, the upload must not continue unseen.
+            # Whatever ended the waiting, the command must not continue unseen.
             if process.poll() is None:
                 process.kill()
                 process.communicate()
     finally:
         os.close(end_of_pipe)
         os.close(held_open)
-    if result.stdout.rstrip().endswith(_CANCELLED) or result.code == -signal.SIGINT:
-        raise KeyboardInterrupt
-    if "No module named" in result.stderr:
-        raise PipelineError("the kaggle package is not installed; run `make setup`")
-    return result
 
 
 def _wait(

@@ -1,4 +1,4 @@
-"""Which submissions were handed to Kaggle, as the process of the kaggle command notes it."""
+"""What was handed to Kaggle, as the process of the kaggle command notes it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,30 +10,30 @@ from pipeline.competitions.kaggle import child
 
 @dataclass(frozen=True)
 class Journal:
-    """A file with the token of each submission that Kaggle has or may have, one per line.
+    """A file with the token of each submission or kernel that Kaggle has or may have, one per line.
 
-    The process of the kaggle command writes a token before it sends the request that creates the
-    submission (`child.py`). A token that is not in the file was not submitted.
+    The process of the kaggle command writes a token before it sends the request that hands it over
+    (`child.py`). What is not in the file was not handed over.
     """
 
     path: Path
 
     def __contains__(self, token: str) -> bool:
-        """Return whether Kaggle may have the submission of this token."""
+        """Return whether Kaggle may have what this token stands for."""
         return token in self._tokens()
 
     def add(self, token: str) -> None:
-        """Note that Kaggle has the submission."""
+        """Note that Kaggle has what the token stands for."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         child.append(str(self.path), token)
 
     def remove(self, token: str) -> None:
-        """Note that Kaggle has refused the submission."""
+        """Note that Kaggle has refused it."""
         kept = [one for one in self._tokens() if one != token]
         write_text(self.path, "".join(f"{one}\n" for one in kept))
 
     def wait_for_sender(self, report: Report) -> None:
-        """Return when no process submits any more: one may have outlived its parent's lock."""
+        """Return when no process sends any more: one may have outlived its parent's lock."""
         lock = Path(child.lock_path(str(self.path)))
         with locked(lock, lambda: report("waiting for another upload to end")):
             pass

@@ -119,7 +119,7 @@ class KaggleCompetition:
             ["competitions", "submit", SPEC.slug, *options],
             time_limit=self.upload_limit,
             on_beat=report_time,
-            submits=(self.journal.path, token),
+            hands_over=(self.journal.path, token),
         )
         kind = classify(result)
         if kind is None:
