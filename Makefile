@@ -24,6 +24,7 @@ TAKES_ensemble := $(RECIPE_STAGE)
 TAKES_submission := $(RECIPE_STAGE)
 TAKES_submit := $(RECIPE_STAGE) MESSAGE
 TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
+TAKES_stop := RUN
 TAKES_reveal := RUN
 TAKES_leaderboard := RUN
 TAKES_baselines := SEEDS FORCE
@@ -142,6 +143,10 @@ submission: $(READY) ## write submissions/<run>.csv and the confusion heatmap
 .PHONY: submit
 submit: $(READY) ## all of the above, then upload and print the score
 	@$(PIPELINE) submit
+
+.PHONY: stop
+stop: $(READY) ## end the kernel at Kaggle that trains a run (RUN=<id>)
+	@$(PIPELINE) stop
 
 .PHONY: reveal
 reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)

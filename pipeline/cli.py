@@ -28,6 +28,7 @@ from pipeline.stages import (
     look,
     reveal,
     split,
+    stop,
     submission,
     submit,
     train,
@@ -129,6 +130,12 @@ def submit_command(
     """Do all stages, upload the CSV and wait for its score."""
     result = submit.submit(_context("submit", command, print_aside if as_json else print_line))
     print_result(result, as_json)
+
+
+@app.command("stop")
+def stop_command(run: OneRun = "", root: Root = HERE) -> None:
+    """End the kernel at Kaggle that trains a run, and say how much of the quota is left."""
+    stop.stop(Context(root, Request.parse("stop", run=run), print_line))
 
 
 @app.command("reveal")

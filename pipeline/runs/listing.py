@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.runs.records import Member
+from pipeline.runs.records import Member, TrainingRecord
 from pipeline.runs.run import Run
 
 
@@ -16,6 +16,9 @@ def describe(run: Run) -> list[str]:
     """
     record, members = run.record, run.members()
     lines = [f"{run.id}  {run.state()}  {record.created_at}  {record.reason}".rstrip()]
+    if isinstance(record, TrainingRecord) and record.kernels:
+        last = record.kernels[-1]
+        lines.append(f"  kernel {last.url}: {last.ended or 'not known to have ended'}")
     if len(members) == 1 and members[0].status == "running":
         lines.append(f"  {_detail(members[0])}")
     if len(members) > 1 and not record.parents:

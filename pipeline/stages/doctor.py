@@ -11,6 +11,8 @@ import loky
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.startup import nvidia_driver_answers
+from pipeline.competitions.kaggle import kernels
+from pipeline.competitions.kaggle.calls import has_entered
 from pipeline.competitions.kaggle.credentials import SETTINGS_URL, exposure, find_credentials
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data.spec import SPEC
@@ -57,7 +59,7 @@ def examine(root: Path) -> list[Finding]:
             "make setup EXECUTOR=ray",
         ),
         _devices(),
-        _credentials(),
+        *_kaggle(),
         _finding("data/mnist", f"{mnist} of 4 files", mnist == 4, "git checkout -- data/mnist"),
         *(_data(root, source) for source in ("kaggle", "practice")),
         _finding(
@@ -89,6 +91,34 @@ def _devices() -> Finding:
     libraries = f"cuDNN {cudnn}" if cudnn else "no CUDA libraries"
     state = f"{processor}, NVIDIA GPU, {libraries}"
     return _finding("devices", state, bool(cudnn), "make clean setup")
+
+
+def _kaggle() -> list[Finding]:
+    """Look at the credentials, and with them ask Kaggle for the rules and the GPU quota."""
+    credentials = _credentials()
+    try:
+        if find_credentials() is None:
+            return [credentials]
+    except PipelineError:
+        return [credentials]
+    try:
+        quota = kernels.quota()
+    except PipelineError as error:
+        return [credentials, Finding("Kaggle", "cannot be asked", str(error))]
+    rules = _finding(
+        "Kaggle rules",
+        {True: "accepted", False: "not accepted", None: "not known"}[entered := has_entered()],
+        entered is not False,
+        f"accept them at {SPEC.url}/rules (Join Competition)",
+    )
+    if quota is None:
+        fix = f"verify your phone number at {SETTINGS_URL}; only EXECUTOR=kaggle needs it"
+        return [credentials, rules, Finding("Kaggle GPU", "no quota known", fix)]
+    left = quota.remaining > 0
+    return [
+        *(credentials, rules),
+        _finding("Kaggle GPU", quota.describe(), left, "wait for the next week"),
+    ]
 
 
 def _credentials() -> Finding:

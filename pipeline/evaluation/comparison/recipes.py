@@ -17,7 +17,7 @@ from pipeline.runs import Run, TrainingRecord
 NO_DIFFERENCE: dict[str, Any] = {
     "name": True,
     "seed": True,
-    "members": {"retries", "required"},
+    "members": {"retries", "required", "hours"},
     "network": {"file"},
 }
 """What may differ between runs of one recipe. The code of a network file counts, not its place."""
