@@ -25,6 +25,7 @@ TAKES_submission := $(RECIPE_STAGE)
 TAKES_submit := $(RECIPE_STAGE) MESSAGE
 TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
 TAKES_stop := RUN
+TAKES_notebook := RUN
 TAKES_reveal := RUN
 TAKES_leaderboard := RUN
 TAKES_baselines := SEEDS FORCE
@@ -80,8 +81,8 @@ LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requiremen
 BASE := $(VENV)/.installed-$(LOCK)
 # Ray is an extra: installed where members are trained with it, and for the tests.
 RAY := $(VENV)/.installed-requirements-ray.lock
-# Playwright drives a browser in the tests of the report.
-BROWSER := $(VENV)/.installed-requirements-browser.lock
+# What only tests use: Playwright drives a browser, nbclient runs a notebook.
+TEST_TOOLS := $(VENV)/.installed-requirements-test.lock
 READY := $(if $(filter ray,$(value EXECUTOR)),$(RAY),$(BASE))
 
 .PHONY: help
@@ -115,8 +116,8 @@ $(RAY): requirements-ray.lock $(BASE)
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(BROWSER): requirements-browser.lock $(BASE)
-	@echo 'adding Playwright to $(VENV) from $<'
+$(TEST_TOOLS): requirements-test.lock $(BASE)
+	@echo 'adding the tools of tests to $(VENV) from $<'
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
@@ -147,6 +148,10 @@ submit: $(READY) ## all of the above, then upload and print the score
 .PHONY: stop
 stop: $(READY) ## end the kernel at Kaggle that trains a run (RUN=<id>)
 	@$(PIPELINE) stop
+
+.PHONY: notebook
+notebook: $(READY) ## write a run as a notebook to be published at Kaggle (RUN=<id>)
+	@$(PIPELINE) notebook
 
 .PHONY: reveal
 reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)
@@ -192,7 +197,7 @@ lint: $(READY) ## ruff, mypy, and the direction of imports between folders
 	@$(VENV)/bin/lint-imports
 
 .PHONY: test
-test: $(RAY) $(BROWSER) ## the tests, two at a time: real digits, the real kaggle command, under 10 minutes
+test: $(RAY) $(TEST_TOOLS) ## the tests, two at a time: real digits, the real kaggle command, under 10 minutes
 	@$(RUN_PYTHON) -m pytest -n 2 --dist loadfile
 
 .PHONY: test-slow
@@ -220,7 +225,7 @@ lock: $(AUDIT) ## renew the locks from pyproject.toml (needs uv), and docs/licen
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra audit -c requirements.lock pyproject.toml -o requirements-audit.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra browser -c requirements.lock pyproject.toml -o requirements-browser.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra gpu --extra kernel -c requirements.lock pyproject.toml -o requirements-kaggle.lock
 	@$(RUN_PYTHON) -m tests.packages.licences
 

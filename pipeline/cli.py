@@ -26,6 +26,7 @@ from pipeline.stages import (
     ensemble,
     leaderboard,
     look,
+    notebook,
     reveal,
     split,
     stop,
@@ -136,6 +137,12 @@ def submit_command(
 def stop_command(run: OneRun = "", root: Root = HERE) -> None:
     """End the kernel at Kaggle that trains a run, and say how much of the quota is left."""
     stop.stop(Context(root, Request.parse("stop", run=run), print_line))
+
+
+@app.command("notebook")
+def notebook_command(run: OneRun = "", root: Root = HERE) -> None:
+    """Write a run as a notebook that can be published at Kaggle."""
+    notebook.notebook(Context(root, Request.parse("notebook", run=run), print_line))
 
 
 @app.command("reveal")

@@ -9,6 +9,7 @@ from pipeline.recipe.schema import (
     SplitSettings,
     TrainingSettings,
 )
+from pipeline.recipe.writing import as_toml
 
 __all__ = [
     "AugmentationSettings",
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "SplitSettings",
     "TrainingSettings",
+    "as_toml",
     "load",
     "names",
 ]

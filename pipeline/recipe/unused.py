@@ -55,7 +55,7 @@ def merge(file_settings: Settings, changes: Settings) -> Settings:
     `SET` makes unused: the person inherited them, so nothing is reported.
     """
     merged = file_settings | changes
-    dropped = set(_unused(merged)) - set(_unused(file_settings)) - set(changes)
+    dropped = set(unused(merged)) - set(unused(file_settings)) - set(changes)
     return {k: value for k, value in merged.items() if value is not None and k not in dropped}
 
 
@@ -65,7 +65,7 @@ def refuse_unused(settings: Settings, changes: Settings, origin: str) -> None:
     `settings` are valid ones from `merge`, `changes` those that `SET` gives. `origin` names the
     recipe in the message.
     """
-    for key in _unused(settings):
+    for key in unused(settings):
         value, dependency = settings[key], DEPENDENCIES[key]
         if value in dependency.harmless:
             continue
@@ -79,7 +79,7 @@ def refuse_unused(settings: Settings, changes: Settings, origin: str) -> None:
         )
 
 
-def _unused(settings: Settings) -> list[str]:
+def unused(settings: Settings) -> list[str]:
     """Return the keys in `settings` that have no effect."""
     return [
         key

@@ -22,7 +22,7 @@ HEAD = """\
 # Licences of the locked packages
 
 `make lock` writes this list from what the packages say of themselves. The packages of
-`requirements-gpu.lock`, `requirements-ray.lock`, `requirements-browser.lock` and
+`requirements-gpu.lock`, `requirements-ray.lock`, `requirements-test.lock` and
 `requirements-audit.lock` are installed only where they are needed.
 
 | package | licence |
