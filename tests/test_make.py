@@ -129,6 +129,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["submit", "RUN="], "RUN is empty; give it a value, or leave it out"),
     (["submit", "SEED= "], "SEED is empty; "),
     (["compare", "RECIPE=fast"], "make compare takes no RECIPE; leave it out, or use it with make"),
+    (["submit", "KAGGLE_IMGE=1"], "did you mean KAGGLE_IMAGE?"),
     (["reveal", "SEED=1"], "make reveal takes no SEED; leave it out, or use it with make"),
     (["leaderboard", "SOURCE=practice"], "make leaderboard takes no SOURCE; leave it out, or use"),
     (["train", "MESSAGE=x"], "takes no MESSAGE; leave it out, or use it with make submit"),

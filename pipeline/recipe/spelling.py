@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+_KAGGLES = "KAGGLE_"
 _SCHEMA = Path(__file__).with_name("schema.py")
 
 
@@ -48,6 +49,8 @@ def explain_variable(name: str, variables: Sequence[str]) -> str:
         [*(key.rpartition(".")[2] for key in keys), *variables],  # SEED comes after split.seed
         cutoff=0.6,
     )
+    if name.startswith(_KAGGLES) and not closest(name.removeprefix(_KAGGLES), ["IMAGE"]):
+        near = None  # the kaggle command has variables of its own, as KAGGLE_KEY
     settings = [f'SET="{key}=..."' for key in keys if key.endswith(f".{near}")]
     if near in variables:
         hint = f"did you mean {near}?"

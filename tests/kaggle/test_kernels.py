@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.common import provenance
 from pipeline.common.errors import PipelineError
 from pipeline.executors import kaggle
 from pipeline.executors.kaggle import job, pushing, watching
@@ -380,3 +382,30 @@ def test_only_the_competitions_own_files_can_be_trained_on(site: Site) -> None:
     assert "KAGGLE_IMAGE is 1, and EXECUTOR is 'serial'" in site.failure(
         lambda: Request(executor="serial", kaggle_image=True)
     )
+
+
+def test_the_images_libraries_are_recorded(site: Site) -> None:
+    context = site.context(executor="kaggle", kaggle_image=True)
+    run = context.store.create(stage._describe(context, None))
+    assert run.record.versions == stage.KAGGLE_IMAGE
+    assert run.record.identity != site.run().record.identity
+    site.train(run, image=True)
+    kept = RunStore(site.root / "runs").get(run.id)
+    assert kept.record.status == "done"
+    assert kept.record.versions == provenance.versions()
+
+
+@pytest.mark.slow
+def test_a_kernel_with_other_libraries_installs_the_locked_ones(site: Site, tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=True)
+    site.kernels.python = str(tmp_path / "bare" / "bin" / "python")
+    run = site.run(f"{SMALL} members.gpus=0")
+    site.train(run)
+    kept = only_run(site)
+    assert kept.record.versions == provenance.versions()
+    assert [line for line in site.lines if line.startswith("kernel: installed in")]
+    here = ensemble(Context(tmp_path, site.context(f"{SMALL} members.gpus=0").request, print))
+    expected = here.load_arrays("test")["probabilities"]
+    assert np.array_equal(kept.load_arrays("test")["probabilities"], expected)
+    (request,) = site.kernels.pushes
+    assert (request["enableGpu"], request.get("machineShape")) == (False, None)
