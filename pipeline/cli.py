@@ -134,9 +134,9 @@ def submit_command(
 
 
 @app.command("stop")
-def stop_command(run: OneRun = "", root: Root = HERE) -> None:
+def stop_command(run: OneRun = "", force: Force = False, root: Root = HERE) -> None:
     """End the kernel at Kaggle that trains a run, and say how much of the quota is left."""
-    stop.stop(Context(root, Request.parse("stop", run=run), print_line))
+    stop.stop(Context(root, Request.parse("stop", run=run, force=force), print_line))
 
 
 @app.command("notebook")

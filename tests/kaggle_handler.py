@@ -85,8 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         kernels = self.state.kernels
         with self.state.lock:
             self._note("StreamLog")
-        if kernels is None or slug not in kernels.kernels:
-            self._json({}, 404)
+        if not self._known() or kernels is None or slug not in kernels.kernels:
+            self._json({}, 404 if self._known() else 401)
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")

@@ -51,6 +51,8 @@ class KernelFaults:
     """The file of the output of which only half is sent."""
     altered_output: str = ""
     """The file of the output in which a byte is changed."""
+    hidden: bool = False
+    """Kaggle refuses to show any kernel."""
     cut_logs: int = 0
     """How many times the log is cut off in the middle of its stream."""
 
@@ -174,7 +176,7 @@ class Kernels:
             self.faults.unreadable_statuses -= 1
             return 500 if self.faults.unreadable_statuses % 2 else 429
         kernel = self.kernels.get(slug)
-        if kernel is None:
+        if kernel is None or self.faults.hidden:
             return 403
         status = self.faults.status or ("RUNNING" if self.faults.never_ends else kernel.status)
         failed = status == "ERROR"

@@ -61,6 +61,7 @@ def test_the_notebook_runs_from_top_to_bottom_on_its_own(
     assert len(pictures) == 2
     printed = "".join(one.get("text", "") for one in outputs)
     assert "epoch  1/1" in printed
+    assert "\x1b" not in printed
     assert "validation accuracy 0." in printed
 
 

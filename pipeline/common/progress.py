@@ -73,7 +73,7 @@ class RunProgress:
             transient=True,
             # Rich prints lines above the bars, unless stdout is a file or a pipe.
             redirect_stdout=sys.stdout.isatty(),
-            disable=not Console(stderr=True).is_terminal,
+            disable=not sys.stderr.isatty(),  # Rich believes FORCE_COLOR, which notebooks set
         )
         self._run_bar = self._bars.add_task("run at most", total=None)
 

@@ -160,8 +160,8 @@ def _check_folds(run: Run, folds: int, report: Report) -> None:
     where = f" for fold {', '.join(str(fold + 1) for fold in missing)} of {folds}"
     if not usable or unfinished.intersection(missing):
         raise PipelineError(
-            f"run {run.id} has no checkpoint yet{where if folds > 1 else ''}; make train "
-            f"RUN={run.id} continues it"
+            f"run {run.id} has no checkpoint yet{where if folds > 1 else ''}; {run.continuation} "
+            "continues it"
         )
     if missing:
         report(f"run {run.id} has no member{where}: its rows are not among the validation rows")

@@ -20,6 +20,10 @@ def as_toml(recipe: Recipe) -> str:
     for table, settings in nest(chosen | {"seed": recipe.seed}).items():
         if isinstance(settings, dict):
             lines += ["", f"[{table}]"]
-            # Of a string, a number or a truth value, JSON and TOML have the same form.
-            lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+            lines += [f"{name} = {_value(value)}" for name, value in settings.items()]
     return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    """Return a string, a number or a truth value, of which JSON and TOML have the same form."""
+    return json.dumps(value, ensure_ascii=False)

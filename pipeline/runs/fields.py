@@ -34,6 +34,8 @@ RunId = Annotated[
     str, Field(pattern=r"\A[A-Za-z0-9._-]+\z", max_length=255), AfterValidator(_plain)
 ]
 """The name of a run's folder."""
+KernelName = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]+\z", max_length=100)]
+"""An account's name at Kaggle, or a kernel's."""
 CheckpointFile = Annotated[str, Field(pattern=r"\A[A-Za-z0-9._-]+\.keras\z", max_length=255)]
 """A file name without any folder."""
 Location = Annotated[str, Field(pattern=r"\A[^\x00]*\z", max_length=5_000)]

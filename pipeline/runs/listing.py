@@ -16,9 +16,8 @@ def describe(run: Run) -> list[str]:
     """
     record, members = run.record, run.members()
     lines = [f"{run.id}  {run.state()}  {record.created_at}  {record.reason}".rstrip()]
-    if isinstance(record, TrainingRecord) and record.kernels:
-        last = record.kernels[-1]
-        lines.append(f"  kernel {last.url}: {last.ended or 'not known to have ended'}")
+    if isinstance(record, TrainingRecord) and record.kernels and not record.kernels[-1].ended:
+        lines.append(f"  kernel {record.kernels[-1].url}: {run.continuation} returns to it")
     if len(members) == 1 and members[0].status == "running":
         lines.append(f"  {_detail(members[0])}")
     if len(members) > 1 and not record.parents:

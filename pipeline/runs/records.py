@@ -1,6 +1,6 @@
 """What a run records of itself in run.json: plain data, checked when it is read back."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,6 +10,7 @@ from pipeline.runs.fields import (
     Count,
     Fact,
     Fingerprint,
+    KernelName,
     Location,
     NonNegative,
     Number,
@@ -134,11 +135,11 @@ class Kernel(BaseModel):
     that the account had used in that week before, None where that is not known.
     """
 
-    owner: Fingerprint
-    slug: Fingerprint
+    owner: KernelName
+    slug: KernelName
     version: Count = 0
-    members: list[Count] = []
-    hours: NonNegative
+    members: list[Count] = Field(min_length=1)
+    hours: Annotated[float, Field(ge=0, le=12)]
     pushed_at: Time = ""
     running_since: Time = ""
     ended: Text = ""
@@ -178,6 +179,8 @@ class TrainingRecord(_CommonRecord):
                     f"member {position} has index {member.index} and fold {member.fold}; members "
                     f"are numbered from 0, and their folds are below {folds}"
                 )
+        if any(index >= len(self.members) for one in self.kernels for index in one.members):
+            raise ValueError(f"a kernel trains members of which there are only {len(self.members)}")
         return self
 
 

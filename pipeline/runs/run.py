@@ -58,6 +58,15 @@ class Run:
         )
 
     @property
+    def continuation(self) -> str:
+        """The command that continues the run's training."""
+        record = self.training
+        at_kaggle = bool(record.kernels) and not record.kernels[-1].ended
+        image = "libraries" in record.versions  # of Kaggle's image, not known before a kernel ran
+        kaggle = f"{' EXECUTOR=kaggle' * (at_kaggle or image)}{' KAGGLE_IMAGE=1' * image}"
+        return f"make train RUN={self.id}{kaggle}"
+
+    @property
     def network_source(self) -> str | None:
         """The text of a network file of one's own, None where the package has the network.
 

@@ -59,6 +59,8 @@ class Context:
                     f"{record.practice_seed}; leave out PRACTICE_SEED, or RUN to train another run"
                 )
             source, seed = record.source, record.practice_seed
+        if source == "auto" and self.request.executor == "kaggle":
+            source = "kaggle"  # without credentials, that is the mistake to name
         journal = Journal(self.submissions_folder / ".handed-to-kaggle")
         return sources.choose(source, seed, self.data_folder, journal, self.report)
 

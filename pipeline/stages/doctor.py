@@ -16,6 +16,7 @@ from pipeline.competitions.kaggle.calls import has_entered
 from pipeline.competitions.kaggle.credentials import SETTINGS_URL, exposure, find_credentials
 from pipeline.competitions.sources import MNIST_FOLDER
 from pipeline.data.spec import SPEC
+from pipeline.executors.kaggle import pushing
 
 NEEDED_BYTES = 1_000_000_000
 """Disk space for the data (130 MB) and for some runs (20 MB each)."""
@@ -114,7 +115,7 @@ def _kaggle() -> list[Finding]:
     if quota is None:
         fix = f"verify your phone number at {SETTINGS_URL}; only EXECUTOR=kaggle needs it"
         return [credentials, rules, Finding("Kaggle GPU", "no quota known", fix)]
-    left = quota.remaining > 0
+    left = quota.remaining * 3600 > pushing.MARGIN + pushing.LEAST_SECONDS
     return [
         *(credentials, rules),
         _finding("Kaggle GPU", quota.describe(), left, "wait for the next week"),

@@ -150,7 +150,7 @@ def look(context: Context, options: LookOptions) -> None:
                 raise
             context.report(f"none: {error}")
             continue
-        for line in output.lines:
+        for line in "\n".join(output.lines).splitlines():  # some hold a whole table
             context.report(line)
         for picture, figure in output.pictures.items():
             path = run.folder / "look" / f"{picture}{part and f'-{part}'}.png"

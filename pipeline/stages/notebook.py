@@ -35,7 +35,7 @@ print(f"{{len(list(code.rglob('*.py')))}} modules in {{code}}")
 
 _INSTALL = """\
 # What the pipeline needs and this machine lacks. TensorFlow and all else stay as they are.
-import subprocess, sys
+import json, subprocess, sys
 from importlib.metadata import PackageNotFoundError, version
 
 packages = json.loads({packages!r})
@@ -145,10 +145,10 @@ def _content(run: Run, scores: Scores) -> nbformat.NotebookNode:
         new_markdown_cell(f"## The recipe\n\n```toml\n{text}```"),
         new_markdown_cell("## The code\n\nThe pipeline comes with this notebook."),
         new_code_cell(_UNPACK.format(payload=bundle.pack(contents)), metadata=hidden),
-        new_code_cell("import json\n" + _INSTALL.format(packages=packages), metadata=hidden),
+        new_code_cell(_INSTALL.format(packages=packages), metadata=hidden),
         new_markdown_cell("## Training\n\nOne line per epoch, then the checkpoints' mean."),
         new_code_cell(_TRAIN.format(slug=SPEC.slug, train=SPEC.train_file, recipe=file)),
-        new_markdown_cell("## Curves"),
+        new_markdown_cell("## Curves\n\nOf four networks at most."),
         new_code_cell(_CURVES),
         new_markdown_cell("## Confusions on the validation rows"),
         new_code_cell(_HEATMAP),
@@ -161,7 +161,12 @@ def _content(run: Run, scores: Scores) -> nbformat.NotebookNode:
 
 
 def _recipe_file(recipe: Recipe) -> tuple[str, str]:
-    """Return the recipe as a file beside the code, and the file's name."""
+    """Return the recipe as a file beside the code, and the file's name.
+
+    What concerns the machine that trained the run is left to the one that runs the notebook.
+    """
+    members = recipe.members.model_copy(update={"gpus": None, "cpus": None, "hours": 3.0})
+    recipe = recipe.model_copy(update={"members": members})
     if recipe.network.file is not None:
         network = recipe.network.model_copy(update={"file": NETWORK_FILE})
         recipe = recipe.model_copy(update={"network": network})
@@ -172,6 +177,7 @@ def _introduction(run: Run, scores: Scores) -> str:
     """Return the first cell: what the notebook does, and what the run has reached."""
     recipe, members = run.training.recipe, run.training.recipe.members
     low, high = scores.interval
+    digits = "the same digits" if run.record.source == "kaggle" else "other digits of MNIST"
     networks = "One network" if members.count == 1 else f"{members.count} networks"
     rows = f"{members.folds} folds" if members.folds else "rows that are held out"
     return f"""\
@@ -180,8 +186,11 @@ def _introduction(run: Run, scores: Scores) -> str:
 {networks} of the kind `{recipe.network.name}`, trained with Keras and judged on {rows}. The
 probabilities of the kept checkpoints are averaged for the submission.
 
-The run that this notebook repeats had a validation accuracy of {scores.validation_accuracy:.5f} on
-{scores.validation_rows:,} rows (95 % interval {low:.5f} to {high:.5f}), with TensorFlow
-{run.record.versions.get("tensorflow", "?")}. Another machine, or another version, gives slightly
-other numbers.
+The run that this notebook repeats, on {digits}, had a validation accuracy of
+{scores.validation_accuracy:.5f} on {scores.validation_rows:,} rows (95 % interval {low:.5f} to
+{high:.5f}), with TensorFlow {run.record.versions.get("tensorflow", "?")}. Another machine, or
+another version, gives slightly other numbers.
+
+The notebook needs the data of the competition, the internet for small packages, and a GPU, or else
+some patience.
 """

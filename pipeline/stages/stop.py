@@ -4,16 +4,17 @@ from contextlib import suppress
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.kaggle import kernels
-from pipeline.runs import Kernel, TrainingRecord
+from pipeline.runs import Kernel, Run, TrainingRecord
 from pipeline.stages.context import Context
 
-STOPPED = "make stop ended it"
+STOPPED = "make stop deleted it"
 
 
 def stop(context: Context) -> None:
-    """Delete the kernel of the run that the request names. Its unfinished training is lost.
+    """Delete the kernel of the run that the request names. What it has trained is lost.
 
-    Raises PipelineError if there is none.
+    A kernel that has ended by itself is deleted with `FORCE` only: its files can be fetched. Raises
+    PipelineError if there is none to delete.
     """
     runs = context.request.runs
     if len(runs) != 1:
@@ -25,18 +26,38 @@ def stop(context: Context) -> None:
     run = context.chosen_runs[0]
     kernel = _kernel_of(run.record if isinstance(run.record, TrainingRecord) else None)
     if kernel is None:
-        raise PipelineError(f"run {run.id} has no kernel at Kaggle that may still run")
-    kernels.delete(kernel.name)
-    context.report(f"deleted {kernel.url}; what it had not sent home is lost")
-    # A command that waits for the kernel holds the run, and notes the end itself.
+        raise PipelineError(f"run {run.id} has no kernel that runs (make runs shows its state)")
+    if not kernel.version and run.state() == "running":
+        raise PipelineError(
+            f"another command pushes the kernel of run {run.id} at this moment; run make stop "
+            "again in a minute"
+        )
+    status = kernels.status(kernel.name)
+    if status.name == "complete" and not context.request.force:
+        raise PipelineError(
+            f"the kernel {kernel.url} has ended, and its files are there: {run.continuation} "
+            f"fetches them; make stop RUN={run.id} FORCE=1 deletes it all the same"
+        )
+    if status.name == kernels.UNKNOWN and not kernels.is_listed(kernel.name):
+        context.report(f"{kernel.url} is not at Kaggle any more")
+    else:
+        kernels.delete(kernel.name)
+        context.report(f"deleted {kernel.url}, with what it had trained")
+    _note_end(run)
+    with suppress(PipelineError):  # it only informs
+        if quota := kernels.quota():
+            context.report(quota.since(kernel.quota_used))
+
+
+def _note_end(run: Run) -> None:
+    """Write into the record that the kernel was deleted.
+
+    A command that waits for the kernel holds the run, and notes the end itself.
+    """
     with suppress(PipelineError), run.held():
         if (known := _kernel_of(run.training)) is not None:
             known.ended = STOPPED
             run.save()
-    quota = kernels.quota()
-    if quota:
-        used = "" if kernel.quota_used is None else f"used {quota.used - kernel.quota_used:.2f} h; "
-        context.report(f"{used}{quota.describe()}")
 
 
 def _kernel_of(record: TrainingRecord | None) -> Kernel | None:

@@ -68,10 +68,11 @@ def _named_run(context: Context) -> Run | None:
     if not context.chosen_runs:
         return None
     (run, *others), names = context.chosen_runs, " ".join(context.request.runs)
-    if others or run.record.kind == "average" or context.request.force:
+    force = context.request.force and context.request.executor != "kaggle"
+    if others or not run.training or force:
         raise PipelineError(
-            f"RUN is {names!r}{' with FORCE' if context.request.force else ''}; make train "
-            "continues one run that trains: give its id, and no FORCE"
+            f"RUN is {names!r}{' with FORCE' if force else ''}; make train continues one run that "
+            "trains: give its id, and no FORCE"
         )
     return run
 
@@ -150,7 +151,10 @@ def _network_source(recipe: Recipe) -> str | None:
 
 
 def _describe(context: Context, source: str | None) -> TrainingRecord:
-    """Describe the run. Equal identities mean equal settings, data, code and libraries."""
+    """Describe the run. Equal identities mean equal settings, data, code and libraries.
+
+    With KAGGLE_IMAGE=1 the libraries are those of Kaggle's image, of whatever day.
+    """
     request, recipe = context.request, context.request.recipe
     # How many failures are accepted changes no number: it may change between two commands. The
     # code of a network file counts, not its place.
@@ -217,6 +221,8 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     arrangement = arrange(context.request.executor, recipe, cores, gpus)
     if arrangement.executor == "kaggle":
         _check_kaggle(context)
+        if source is not None:
+            networks.check_own(recipe.network.name, recipe.network.dropout_rates)
         return arrangement, None
     find_executor(arrangement.executor)
     if arrangement.executor != "ray":
@@ -241,6 +247,8 @@ def _execute(
             return _report_done(context, run)
         record = run.training
         record.recipe = recipe
+        if hardware is not None:
+            _refuse_beside_kernel(run)
         if not RetryQueue(run, splits, arrangement.threads).pending():
             failure_report(run)  # raises if too few members succeeded, before scores are lost
         try:
@@ -260,9 +268,20 @@ def _execute(
                     labelled = context.dataset.labelled
                     train_members(run, labelled, splits, arrangement, hardware, context.report)
         except KeyboardInterrupt:
-            context.report(_interrupted(run, len(splits)))
+            if hardware is not None:
+                context.report(_interrupted(run, len(splits)))
             raise
     return run
+
+
+def _refuse_beside_kernel(run: Run) -> None:
+    """Raise PipelineError where a kernel at Kaggle trains the run, or has and was not fetched."""
+    kernels = run.training.kernels
+    if kernels and not kernels[-1].ended:
+        raise PipelineError(
+            f"run {run.id} is trained by the kernel {kernels[-1].url}; {run.continuation} returns "
+            f"to it, and make stop RUN={run.id} ends it"
+        )
 
 
 def _train_on_kaggle(context: Context, run: Run) -> None:
@@ -273,10 +292,11 @@ def _train_on_kaggle(context: Context, run: Run) -> None:
         context.report(line)
     unfinished = [one for one in run.record.members if one.status not in ("done", "failed")]
     if unfinished:
+        here = f", and make train RUN={run.id} continues them here" * (not request.kaggle_image)
         raise PipelineError(
-            f"run {run.id}: the kernel ended before {len(unfinished)} of "
-            f"{len(run.record.members)} members were done; the same command trains the rest at "
-            "Kaggle, and EXECUTOR=auto here; members.hours is the time limit"
+            f"run {run.id}: at the kernel's time limit, {len(unfinished)} of "
+            f"{len(run.record.members)} members were not done; the same command trains these at "
+            f"Kaggle from their first epoch (members.hours is the limit){here}"
         )
 
 
@@ -287,7 +307,7 @@ def _networks(recipe: Recipe) -> str:
 
 def _interrupted(run: Run, folds: int) -> str:
     epochs = sum(member.epochs for member in run.record.members)
-    line = f"run {run.id}: interrupted after {epochs} epochs; make train RUN={run.id} continues it"
+    line = f"run {run.id}: interrupted after {epochs} epochs; {run.continuation} continues it"
     if len({member.fold for member in run.record.usable_members}) == folds:
         line += f", and make submit RUN={run.id} uses the checkpoints so far"
     return line

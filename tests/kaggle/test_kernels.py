@@ -1,7 +1,16 @@
 """EXECUTOR=kaggle: the real kaggle command pushes kernels, and the stand-in really runs them."""
 
+import base64
+import io
 import json
+import lzma
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import tarfile
 import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,12 +19,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from pipeline.common import provenance
 from pipeline.common.errors import PipelineError
 from pipeline.executors import kaggle
-from pipeline.executors.kaggle import job, pushing, watching
+from pipeline.executors.kaggle import job, machine, pushing, watching
 from pipeline.recipe import Recipe, load
 from pipeline.runs import Run, RunStore
 from pipeline.stages import train as stage
@@ -23,11 +33,12 @@ from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.request import Request
 from pipeline.stages.stop import stop
+from tests.commands import REPOSITORY, wait_until
 from tests.kaggle.bench import enter
 from tests.kaggle_kernels import KernelFaults, Kernels
 from tests.kaggle_stand_in import TOKEN, StandIn
 
-SHORT = [(watching, name) for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "NEW")]
+SHORT = [(watching, name) for name in ("FIRST_PAUSE", "LONGEST_PAUSE", "LONGEST_ABSENCE")]
 SHORT += [(pushing, "SETTLE_PAUSE")]
 SMALL = "training.epochs=1 training.deterministic=true"
 
@@ -121,6 +132,14 @@ def again(trained: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     assert len(site.kernels.pushes) == 1
 
 
+def unpacked(script: str) -> dict[str, bytes]:
+    """Return the files that a kernel's source carries."""
+    (payload,) = re.findall(r"\), '([A-Za-z0-9+/=]+)'\)", script)
+    with tarfile.open(fileobj=io.BytesIO(lzma.decompress(base64.b64decode(payload)))) as file:
+        members = [(one.name, file.extractfile(one)) for one in file]
+        return {name: content.read() for name, content in members if content}
+
+
 def only_run(site: Site) -> Run:
     (run,) = RunStore(site.root / "runs").all()
     return run
@@ -153,7 +172,10 @@ def test_what_is_pushed_is_private_small_and_holds_no_token(trained: Site) -> No
     assert request["competitionDataSources"] == ["digit-recognizer"]
     assert request["sessionTimeoutSeconds"] == 3 * 3600 + pushing.MARGIN
     assert len(request["text"]) < 500_000
-    assert TOKEN not in request["text"]
+    sent = unpacked(request["text"])
+    assert {"requirements.lock", "uv.lock", "pipeline/cli.py"} <= set(sent)
+    assert {Path(name).suffix for name in sent} == {".py", ".toml", ".lock", ".json"}
+    assert not [name for name, content in sent.items() if TOKEN.encode() in content]
     assert TOKEN not in (only_run(trained).folder / "run.json").read_text()
 
 
@@ -161,7 +183,7 @@ def test_the_log_is_shown_once_with_epochs_and_the_time_left(trained: Site) -> N
     epochs = [line for line in trained.lines if "epoch  1/1" in line]
     assert len(epochs) == 2
     assert all("left" in line for line in epochs)
-    assert [line for line in trained.lines if line.startswith("kernel: 2 GPUs")]
+    assert [line for line in trained.lines if line.startswith("| kernel: 2 GPUs")]
     assert "2 of 2 members trained on Kaggle" in trained.lines
     assert any("h of 30 h of GPU time left until 2026-11-28" in one for one in trained.lines)
 
@@ -182,9 +204,8 @@ def test_a_later_command_returns_to_the_kernel_and_fetches_it(again: Site) -> No
         ({"altered_output": "run.tar"}, "has another run.tar than manifest.json says"),
         ({"cut_output": "manifest.json"}, "has a damaged manifest.json"),
         ({"output_names": {"member-0.tar": "../member-0.tar"}}, "lacks member-0.tar"),
-        ({"output_names": {"manifest.json": "other.json"}}, "has no manifest.json"),
     ],
-    ids=["cut off", "altered", "altered, the rest", "manifest cut off", "outside", "no manifest"],
+    ids=["cut off", "altered", "altered, the rest", "manifest cut off", "outside"],
 )
 def test_a_bad_output_changes_nothing_and_is_fetched_again(
     again: Site, fault: dict[str, Any], expected: str
@@ -203,6 +224,66 @@ def test_a_bad_output_changes_nothing_and_is_fetched_again(
     again.kernels.faults = KernelFaults()
     again.train(run)
     assert only_run(again).record.status == "done"
+
+
+HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "names a file '../../kernel/output/member-0.tar'": lambda manifest: manifest["files"].update(
+        {"../../kernel/output/member-0.tar": manifest["files"]["member-0.tar"]}
+    ),
+    "has another member 1 than the run": lambda manifest: manifest["record"]["members"][0].update(
+        seed=99
+    ),
+    "lacks ": lambda manifest: manifest["record"]["sha256"].clear(),
+}
+
+
+@pytest.mark.parametrize("expected", HOSTILE)
+def test_a_manifest_that_does_not_fit_is_refused(again: Site, expected: str) -> None:
+    run = only_run(again)
+    working = again.kernels.kernels[run.training.kernels[-1].slug].folder / "working"
+    path = working / "manifest.json"
+    text = path.read_text()
+    manifest = json.loads(text)
+    HOSTILE[expected](manifest)
+    try:
+        path.write_text(json.dumps(manifest))
+        message = again.failure(lambda: again.train(run))
+    finally:
+        path.write_text(text)
+    assert expected in message
+    assert {one.name for one in again.root.iterdir()} == {"data", "runs"}
+    assert not list(only_run(again).folder.glob("members/*"))
+
+
+def test_the_run_stays_claimed_while_its_files_come_home(again: Site) -> None:
+    run = only_run(again)
+    with run.held(), run.in_progress():
+        kaggle.train_run(run, again.lines.append, image=False, force=False)
+        assert only_run(again).state() == "running"
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        *("claim.json", "run.json", "members", "validation.npz", "test.npz", "mistakes.png"),
+        *("handed-to-kaggle", "handed-to-kaggle.lock"),
+    }
+
+
+@pytest.mark.parametrize("moment", ["rmtree", "move"])
+def test_a_kill_while_files_come_home_leaves_a_run_that_fits(
+    again: Site, trained: Site, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    run, whole = only_run(again), only_run(trained)
+    shutil.copytree(whole.member_folder(0), run.member_folder(0))
+    partly = {"status": "interrupted", "epochs": 0}
+    run.record.members[0] = whole.record.members[0].model_copy(update=partly)
+    run.record.sha256 = dict(whole.record.sha256)
+    run.save()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, moment, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            again.train(only_run(again))
+    assert only_run(again).checkpoint_paths() == []
+    again.train(only_run(again))
+    assert len(only_run(again).checkpoint_paths()) == 2
 
 
 def test_the_output_of_another_kernel_is_refused(again: Site) -> None:
@@ -245,15 +326,99 @@ def test_a_status_that_never_arrives_ends_the_command_and_not_the_kernel(
     assert only_run(again).training.kernels[-1].ended == ""
 
 
-def test_a_kernel_that_runs_far_beyond_its_limit_is_told(
+def test_a_kernel_said_to_run_far_beyond_its_limit_is_fetched_all_the_same(
     again: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = only_run(again)
     run.training.kernels[-1].running_since = "2026-01-01T00:00:00+00:00"
     run.save()
     again.faults.never_ends = True
+    again.faults.output_names = {"manifest.json": "other.json"}
+    monkeypatch.setattr(watching, "LAST_LINE", "a line that does not come")
     message = again.failure(lambda: again.train(run))
-    assert f"make stop RUN={run.id} ends it" in message
+    assert f"make stop RUN={run.id} deletes it" in message
+    assert only_run(again).training.kernels[-1].ended == ""
+    again.faults.output_names = {}
+    again.train(only_run(again))
+    assert only_run(again).record.status == "done"
+
+
+def test_a_kernel_that_kaggle_does_not_show_for_a_while_is_returned_to(again: Site) -> None:
+    again.faults.hidden = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAGGLE_API_TOKEN", "wrong")
+        assert "Kaggle refused" in again.failure(lambda: again.train(only_run(again)))
+    kernel = only_run(again).training.kernels[-1]
+    assert kernel.ended == ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(again.kernels, "listing", list)
+        assert "it is not at Kaggle any more" in again.failure(lambda: again.train(only_run(again)))
+    again.kernels.faults = KernelFaults()
+    again.train(only_run(again))
+    assert only_run(again).training.kernels[-1].slug == kernel.slug
+    assert only_run(again).record.status == "done"
+
+
+def test_a_kernel_that_left_no_manifest_has_failed(again: Site) -> None:
+    again.faults.output_names = {"manifest.json": "other.json"}
+    message = again.failure(lambda: again.train(only_run(again)))
+    assert "it has left no manifest.json, so nothing was trained" in message
+    assert "EXECUTOR=kaggle FORCE=1 pushes a new one" in message
+
+
+def test_what_was_trained_comes_home_from_a_kernel_that_failed(again: Site) -> None:
+    again.faults.status = "CANCEL_ACKNOWLEDGED"
+    again.train(only_run(again))
+    run = only_run(again)
+    assert (run.record.status, run.training.kernels[-1].ended) == ("done", "complete")
+
+
+def test_a_member_that_is_done_here_is_not_replaced(again: Site, trained: Site) -> None:
+    run, whole = only_run(again), only_run(trained)
+    shutil.copytree(whole.member_folder(0), run.member_folder(0))
+    run.record.members[0] = whole.record.members[0].model_copy(update={"host": "here"})
+    run.record.sha256 = dict(whole.record.sha256)
+    run.save()
+    again.train(run)
+    kept = only_run(again)
+    assert [one.host == "here" for one in kept.record.members] == [True, False]
+    assert kept.checkpoint_paths()
+
+
+def test_no_other_executor_trains_a_run_beside_its_kernel(again: Site) -> None:
+    run = only_run(again)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "pipeline", "train", "--run", run.id, "--executor", "serial"]
+    done = subprocess.run(command, cwd=again.root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    message = done.stderr
+    assert f"make train RUN={run.id} EXECUTOR=kaggle returns to it" in message
+
+
+def test_stop_keeps_a_kernel_whose_files_can_be_fetched(again: Site) -> None:
+    run = only_run(again)
+    context = again.context(runs=(run.id,))
+    assert "EXECUTOR=kaggle fetches them" in again.failure(lambda: stop(context))
+    assert only_run(again).training.kernels[-1].ended == ""
+
+
+def test_a_training_that_is_killed_in_the_kernel_is_a_failure(site: Site) -> None:
+    run = site.run("training.deterministic=true training.epochs=300 early_stopping.enabled=false")
+    with run.held():
+        pushing.push(run, [0], site.lines.append, image=False)
+    (kernel,) = site.kernels.kernels.values()
+    wait_until(lambda: any("epoch" in one["data"] for one in kernel.log), "no epoch", 90)
+    for process in psutil.Process(kernel.process.pid).children():
+        process.send_signal(signal.SIGKILL)
+    message = site.failure(lambda: site.train(only_run(site)))
+    assert "its training ended with code -9" in message
+    kept = only_run(site)
+    (member,) = kept.record.members
+    assert member.epochs
+    assert member.status == "interrupted"
+    assert kept.checkpoint_paths()
+    assert site.failure(lambda: site.train(kept)) == message
+    assert len(site.kernels.pushes) == 1
 
 
 def test_no_gpu_ends_the_kernel_at_once_and_no_other_is_pushed(site: Site) -> None:
@@ -288,14 +453,14 @@ def test_a_refused_push_leaves_nothing(site: Site, refused: str, advice: str) ->
     site.faults.push_error = refused
     run = site.run()
     message = site.failure(lambda: site.train(run))
-    assert f"Kaggle refused the kernel: {refused}; {advice}" in message
+    assert f"Kaggle refused the kernel: {refused.rstrip('.')}; {advice}" in message
     assert only_run(site).training.kernels == []
 
 
 def test_a_kernel_without_the_digits_is_deleted(site: Site) -> None:
     site.faults.invalid_sources = True
     message = site.failure(lambda: site.train(site.run()))
-    assert "Kaggle left the competition ['digit-recognizer'] out of the kernel" in message
+    assert "Kaggle left out the competition digit-recognizer; accept the rules at" in message
     assert (len(site.kernels.pushes), len(site.kernels.deleted)) == (1, 1)
 
 
@@ -330,17 +495,22 @@ def test_a_push_whose_answer_is_lost_is_not_repeated(site: Site) -> None:
     assert len(site.kernels.pushes) == 1
 
 
+@pytest.mark.slow
 def test_the_time_limit_keeps_what_is_trained(site: Site) -> None:
-    settings = "training.epochs=4000 early_stopping.enabled=false members.hours=0.007"
+    settings = "training.epochs=4000 early_stopping.enabled=false members.hours=0.015"
     run = site.run(f"training.deterministic=true {settings}")
     site.train(run)
     kept = only_run(site)
-    assert "kernel: the time limit is reached" in site.lines
+    assert "| kernel: the time limit was reached" in site.lines
     (member,) = kept.record.members
     assert member.status == "interrupted"
     assert member.epochs
     assert (kept.member_folder(0) / "resume.npz").is_file()
     assert kept.checkpoint_paths()
+    kept.training.kernels[-1].ended, kept.record.members[0].epochs = "", 10**6
+    kept.save()
+    site.train(only_run(site))  # what is fetched again is not better
+    assert only_run(site).record.members[0].epochs == 10**6
 
 
 def test_another_command_trains_the_rest_in_another_kernel(site: Site, trained: Site) -> None:
@@ -368,11 +538,11 @@ def test_stop_deletes_the_kernel(site: Site) -> None:
     with run.held():
         pushing.push(run, [0], site.lines.append, image=False)
     stop(site.context(runs=(run.id,)))
-    assert only_run(site).training.kernels[-1].ended == "make stop ended it"
+    assert only_run(site).training.kernels[-1].ended == "make stop deleted it"
     assert len(site.kernels.deleted) == 1
     assert "h of 30 h of GPU time left" in site.lines[-1]
     message = site.failure(lambda: stop(site.context(runs=(run.id,))))
-    assert message.endswith("has no kernel at Kaggle that may still run")
+    assert message.endswith("has no kernel that runs (make runs shows its state)")
 
 
 def test_only_the_competitions_own_files_can_be_trained_on(site: Site) -> None:
@@ -396,16 +566,41 @@ def test_the_images_libraries_are_recorded(site: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_kernel_with_other_libraries_installs_the_locked_ones(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("image", [False, True])
+def test_a_kernel_with_other_libraries_installs_what_it_needs(
+    site: Site, tmp_path: Path, image: bool
+) -> None:
     venv.create(tmp_path / "bare", with_pip=True)
     site.kernels.python = str(tmp_path / "bare" / "bin" / "python")
-    run = site.run(f"{SMALL} members.gpus=0")
-    site.train(run)
+    context = site.context(f"{SMALL} members.gpus=0", executor="kaggle", kaggle_image=image)
+    run = context.store.create(stage._describe(context, None))
+    site.train(run, image=image)
     kept = only_run(site)
     assert kept.record.versions == provenance.versions()
-    assert [line for line in site.lines if line.startswith("kernel: installed in")]
+    beginning = "| kernel: adding" if image else "| kernel: installed in"
+    assert [line for line in site.lines if line.startswith(beginning)]
     here = ensemble(Context(tmp_path, site.context(f"{SMALL} members.gpus=0").request, print))
     expected = here.load_arrays("test")["probabilities"]
     assert np.array_equal(kept.load_arrays("test")["probabilities"], expected)
     (request,) = site.kernels.pushes
     assert (request["enableGpu"], request.get("machineShape")) == (False, None)
+
+
+def test_a_gpu_that_tensorflow_does_not_see_ends_the_kernel(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(SystemExit):
+        machine.require_tensorflow_gpu(sys.executable)
+    assert capsys.readouterr().out.startswith("error: TensorFlow does not see the GPU; KAGGLE_IM")
+
+
+def test_libraries_that_are_not_locked_are_told_before_the_push(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = site.run()
+    other = {**provenance.versions(), "numpy": "1.0.0"}
+    monkeypatch.setattr(provenance, "versions", lambda: other)
+    message = site.failure(lambda: site.train(run))
+    assert "are not those of requirements-kaggle.lock: numpy 1.0.0 (locked: " in message
+    assert site.server.count("SaveKernel") == 0

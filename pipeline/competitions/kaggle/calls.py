@@ -212,11 +212,21 @@ def _why_refused() -> str:
 
 
 def _query(arguments: Sequence[str], opening: str) -> Any:
-    """Return the JSON that a call prints, from the first line that begins with `opening`.
+    """Return the JSON that a call prints, None if it fails.
 
-    Returns None if the call fails: its answer only makes an error message clearer.
+    Its answer only makes an error message clearer.
     """
-    lines = run_kaggle(arguments, time_limit=CALL_LIMIT).stdout.splitlines()
+    return _json_in(run_kaggle(arguments, time_limit=CALL_LIMIT), opening)
+
+
+def rows_of(result: CommandResult) -> list[dict[str, object]]:
+    """Return the objects of the JSON list that a call has printed; none if it printed none."""
+    return [row for row in _json_in(result, "[") or [] if isinstance(row, dict)]
+
+
+def _json_in(result: CommandResult, opening: str) -> Any:
+    """Return the JSON in an output, from the first line that begins with `opening`, or None."""
+    lines = result.stdout.splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith(opening)]
     try:
         return json.loads("\n".join(lines[starts[0] :])) if starts else None

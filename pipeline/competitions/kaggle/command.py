@@ -136,7 +136,10 @@ def _started(
             # Whatever ended the waiting, the command must not continue unseen.
             if process.poll() is None:
                 process.kill()
-                process.communicate()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                assert stream
+                stream.close()
     finally:
         os.close(end_of_pipe)
         os.close(held_open)

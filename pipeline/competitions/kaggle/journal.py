@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.common.files import locked, write_text
+from pipeline.common.files import locked, read_bytes, write_text
 from pipeline.common.progress import Report
 from pipeline.competitions.kaggle import child
+
+_LARGEST = 10_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class Journal:
     def wait_for_sender(self, report: Report) -> None:
         """Return when no process sends any more: one may have outlived its parent's lock."""
         lock = Path(child.lock_path(str(self.path)))
-        with locked(lock, lambda: report("waiting for another upload to end")):
+        with locked(lock, lambda: report("waiting for another command to reach Kaggle")):
             pass
 
     def _tokens(self) -> list[str]:
         if not self.path.exists():
             return []
-        return self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return read_bytes(self.path, _LARGEST).decode(errors="replace").splitlines()

@@ -1,6 +1,5 @@
 """Kernels: programs on Kaggle's machines, which the kaggle command pushes, watches and deletes."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +14,15 @@ from pipeline.competitions.kaggle.calls import (
     call,
     classify,
     failure,
+    rows_of,
 )
 from pipeline.competitions.kaggle.command import CommandResult, run_kaggle
 from pipeline.competitions.kaggle.credentials import require_credentials
 from pipeline.competitions.kaggle.journal import Journal
 
 UNKNOWN, UNREADABLE = "unknown", "unreadable"
-"""Statuses beside Kaggle's own: Kaggle has no such kernel, and no answer could be read."""
+"""Statuses beside Kaggle's own: Kaggle has no such kernel or refuses to show it; no answer could be
+read. The command prints the same for a kernel that is not there and for refused credentials."""
 RUNNING = ("new_script", "queued", "running", "cancel_requested")
 """Kaggle's statuses of a kernel that has not ended (kagglesdk 0.1.37, `KernelWorkerStatus`)."""
 
@@ -35,6 +36,9 @@ _TRANSIENT = (
 )
 # What the command prints for a kernel that is not there, or not yours.
 _NOT_THERE = re.compile(r"Cannot access kernel|\b40[34] Client Error")
+
+
+_NO_LIST = str.maketrans("", "", "[]'")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class Quota:
         """Return the quota as the end of a sentence."""
         until = f" until {self.refresh}" if self.refresh else ""
         return f"{self.remaining:.1f} h of {self.total:.0f} h of GPU time left{until}"
+
+    def since(self, used_before: float | None) -> str:
+        """Return the account's use since `used_before` hours were used, and what is left."""
+        used = None if used_before is None else self.used - used_before
+        known = used is not None and used >= 0  # a new week begins at 0
+        return f"{f'the account used {used:.2f} h since; ' * known}{self.describe()}"
 
 
 def owner() -> str:
@@ -104,7 +114,7 @@ def rejected_sources(result: CommandResult) -> str | None:
         result.stdout,
         re.MULTILINE,
     )
-    return printable(f"{match[1]} {match[2]}", 200) if match else None
+    return printable(f"{match[1]} {match[2].translate(_NO_LIST)}", 200) if match else None
 
 
 def version(result: CommandResult) -> int | None:
@@ -147,6 +157,22 @@ def fetch_output(kernel: str, folder: Path, pattern: str) -> None:
     call(arguments, "downloading the kernel's output", OUTPUT_LIMIT)
 
 
+def is_listed(kernel: str) -> bool:
+    """Return whether Kaggle lists "<owner>/<slug>" among the person's own kernels.
+
+    Raises PipelineError if the list cannot be read, or if the credentials are another account's.
+    """
+    account, slug = kernel.split("/")
+    if (own := owner()) != account:
+        raise PipelineError(
+            f"the kernel {kernel} is {account}'s, and the credentials are {own}'s; use those of "
+            f"{account}"
+        )
+    options = ["--mine", "--search", slug, "--page-size", "20", "--format", "json"]
+    rows = rows_of(call(["kernels", "list", *options], "listing your kernels"))
+    return any(str(row.get("ref")).endswith(kernel) for row in rows)
+
+
 def delete(kernel: str) -> None:
     """Delete a kernel, which ends its session. Raises PipelineError."""
     call(["kernels", "delete", kernel, "--yes"], f"deleting {kernel}")
@@ -154,7 +180,7 @@ def delete(kernel: str) -> None:
 
 def quota() -> Quota | None:
     """Return this week's GPU quota, None where Kaggle states none. Raises PipelineError."""
-    for row in _rows(call(["quota", "--format", "json"], "asking for the quota")):
+    for row in rows_of(call(["quota", "--format", "json"], "asking for the quota")):
         if row.get("resource") == "GPU":
             hours = [_hours(row.get(name)) for name in ("used", "remaining", "total")]
             if None not in hours:
@@ -168,21 +194,10 @@ def running_kernels() -> list[str]:
     options = ["--mine", "--sort-by", "dateRun", "--page-size", "5", "--format", "json"]
     recent = [
         str(row.get("ref"))
-        for row in _rows(call(["kernels", "list", *options], "listing your kernels"))
+        for row in rows_of(call(["kernels", "list", *options], "listing your kernels"))
         if _is_recent(str(row.get("lastRunTime")))
     ]
     return [name for name in recent if status(name).name in RUNNING]
-
-
-def _rows(result: CommandResult) -> list[dict[str, object]]:
-    """Return the objects of the JSON list that a call prints; none if it prints none."""
-    lines = result.stdout.splitlines()
-    starts = [number for number, line in enumerate(lines) if line.startswith("[")]
-    try:
-        rows = json.loads("\n".join(lines[starts[0] :])) if starts else []
-    except (ValueError, RecursionError):
-        return []
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def _hours(text: object) -> float | None:

@@ -1,16 +1,16 @@
-"""The executor `kaggle`: the members of a run on a GPU of Kaggle's, in one private kernel.
+"""The executor `kaggle`: the members of a run on GPUs of Kaggle's, in a private kernel.
 
-A kernel is pushed once per run, watched until it ends, and its files are fetched and checked. All
-that a command knows of it is in run.json. So a command that is killed at any moment costs nothing:
-the next one returns to the same kernel. Only when a kernel has ended, and has left members to
-train, does another command push another one.
+A kernel is pushed once, watched until it ends, and its files are fetched and checked. All that a
+command knows of it is in run.json. So a command that is killed at any moment costs nothing: the
+next one returns to the same kernel. Only when a kernel has ended, and has left members to train,
+does another command push another one.
 """
 
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.competitions.kaggle import kernels
 from pipeline.executors.kaggle import output, pushing, watching
-from pipeline.runs import Run
+from pipeline.runs import Kernel, Run
 
 
 def train_run(run: Run, report: Report, *, image: bool, force: bool) -> None:
@@ -23,30 +23,47 @@ def train_run(run: Run, report: Report, *, image: bool, force: bool) -> None:
     pending = [one.index for one in run.record.members if one.status != "done"]
     if not pending:
         return
-    kernel = pushing.present_kernel(run, report, force=force)
-    if kernel is None:
-        kernel = pushing.push(run, pending, report, image=image)
     try:
-        watching.wait(run, kernel, report)
-        output.fetch(run, kernel, report)
+        kernel = pushing.present_kernel(run, report, force=force)
+        if kernel is None:
+            kernel = pushing.push(run, pending, report, image=image)
+        _bring_home(run, kernel, report)
     except KeyboardInterrupt:
-        report(
-            f"the kernel goes on: {kernel.url}; the same command returns to it, and make stop "
-            f"RUN={run.id} ends it"
-        )
+        if run.training.kernels and not run.training.kernels[-1].ended:
+            report(
+                f"the kernel goes on: {run.training.kernels[-1].url}; the same command returns to "
+                f"it, and make stop RUN={run.id} ends it"
+            )
         raise
-    finally:
-        run.save()
-    _report_quota(kernel.quota_used, report)
+    _report_quota(kernel, report)
 
 
-def _report_quota(used_before: float | None, report: Report) -> None:
-    """Say how much of the week's quota was used since, where Kaggle tells."""
-    if used_before is None:
-        return
+def _bring_home(run: Run, kernel: Kernel, report: Report) -> None:
+    """Wait for the kernel's end, fetch what it has trained, and note how it ended.
+
+    Raises PipelineError where it failed, after what it has trained is home.
+    """
+    end = watching.wait(run, kernel, report)
+    failure = end.failure
+    if failure != watching.GONE:
+        try:
+            failure = output.fetch(run, kernel, report)
+        except output.NothingTrainedError as error:
+            if failure == watching.OVERDUE:
+                raise PipelineError(watching.overdue(run, kernel)) from None
+            failure = failure or str(error)
+    reason = f" ({end.error})" if failure and end.error else ""
+    kernel.ended = f"{failure}{reason}" or pushing.COMPLETE
+    run.save()
+    if failure:
+        raise pushing.failed(run, kernel)
+
+
+def _report_quota(kernel: Kernel, report: Report) -> None:
+    """Say how much GPU time the account has used since the push, where Kaggle tells."""
     try:
-        quota = kernels.quota()
+        quota = None if kernel.quota_used is None else kernels.quota()
     except PipelineError:
         return  # it only informs
     if quota:
-        report(f"used {max(0.0, quota.used - used_before):.2f} h; {quota.describe()}")
+        report(quota.since(kernel.quota_used))

@@ -16,7 +16,7 @@ LOCK, BASE_LOCK = (
 )
 """The packages that training at Kaggle needs: those of the base lock without the developers' tools,
 and beyond it the CUDA libraries and uv."""
-_LEFT_OUT = ("__pycache__", "evaluation/report/templates")
+_SENT = (".py", ".toml")
 
 
 def pack(contents: Mapping[str, bytes]) -> str:
@@ -34,10 +34,9 @@ def pack(contents: Mapping[str, bytes]) -> str:
 
 
 def _files() -> Iterator[Path]:
-    """Yield the files of the package that training needs."""
+    """Yield the package's modules and recipes, and no file that may lie beside them."""
     for path in PACKAGE.rglob("*"):
-        name = path.relative_to(PACKAGE).as_posix()
-        if path.is_file() and not any(part in name for part in _LEFT_OUT):
+        if path.is_file() and path.suffix in _SENT and not path.name.startswith("."):
             yield path
 
 
@@ -57,6 +56,15 @@ def read_lock(path: Path) -> dict[str, str]:
         name = re.split(r"[^A-Za-z0-9._-]", entry)[0]
         entries[name] = entries.get(name, "") + entry
     return entries
+
+
+def differences(lock: Mapping[str, str], versions: Mapping[str, str]) -> list[str]:
+    """Return the libraries whose versions here are not locked ones, each with both versions."""
+    return [
+        f"{name} {version} (locked: {' or '.join(pins)})"
+        for name, version in versions.items()
+        if name in lock and version not in (pins := re.findall(r"^\S+==(\S+)", lock[name], re.M))
+    ]
 
 
 def packages(lock: Mapping[str, str], base: Mapping[str, str]) -> dict[str, str]:

@@ -18,10 +18,6 @@ from pipeline.runs import NETWORK_FILE, RECORD_FILE, Run
 
 LARGEST_SOURCE = 1_000_000
 """Bytes of a kernel's source that Kaggle takes (reports of 2021; its documents name no limit)."""
-_FRESH: dict[str, Any] = {
-    **{"status": "pending", "hardware": {}, "timings": {}, "scores": None, "kernels": []}
-}
-"""What the record of a run has on its way, beside its members and settings."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,15 @@ class Job:
     gpu: bool
     image: bool
     predict: bool
+
+
+def check_versions() -> None:
+    """Raise PipelineError if the libraries here are not those that kernels install."""
+    if different := bundle.differences(bundle.read_lock(bundle.LOCK), provenance.versions()):
+        raise PipelineError(
+            f"the libraries here are not those of {bundle.LOCK.name}: {', '.join(different)}; run "
+            "make setup, or use KAGGLE_IMAGE=1"
+        )
 
 
 def write(folder: Path, run: Run, job: Job, owner: str) -> None:
@@ -87,8 +92,17 @@ def script(run: Run, job: Job) -> str:
 
 
 def _archive(run: Run, lock: Mapping[str, str], uv: str) -> str:
-    """Return the package, the run's record and the locks, packed."""
-    record = run.training.model_copy(update=_FRESH)
+    """Return the package, the run's record and the locks, packed.
+
+    The record is as for a new run, but for its members that are done: no checkpoints are sent, so
+    the others begin anew.
+    """
+    anew = {"status": "pending", "epochs": 0, "seconds": 0, "checkpoints": []}
+    members = [
+        one if one.status == "done" else one.model_copy(update=anew) for one in run.record.members
+    ]
+    empty: dict[str, object] = {"status": "pending", "hardware": {}, "timings": {}, "kernels": []}
+    record = run.training.model_copy(update={**empty, "scores": None, "members": members})
     contents = {
         f"runs/{run.id}/{RECORD_FILE}": record.model_dump_json().encode(),
         "requirements.lock": "".join(lock.values()).encode(),

@@ -30,10 +30,11 @@ from typing import Any, NoReturn
 LOOK_EVERY = 5.0  # seconds between two looks for members that are done
 END_WITHIN = 120.0
 """Seconds after the time limit in which a command may end by itself, or predict."""
-MANIFEST, RUN_FILES, FIRST_LINE, LAST_LINE = (
-    *("manifest.json", "run.tar"),
-    *("kernel: preparing this machine", "kernel: all files are written"),
-)
+MANIFEST = "manifest.json"
+RUN_FILES = "run.tar"
+LAST_LINE = "kernel: all files are written"
+DONE, OUT_OF_TIME = "done", "the time limit was reached"
+"""How a kernel's training may end. Any other end is a failure, in words."""
 
 
 def main(job: dict[str, Any], payload: str) -> NoReturn:
@@ -43,8 +44,10 @@ def main(job: dict[str, Any], payload: str) -> NoReturn:
     a GPU, the image's libraries and the probabilities are wanted. `payload` is a tar.xz in base64
     with the package, the run's record and the lock.
     """
-    working = Path.cwd()
-    say(FIRST_LINE)
+    working, deadline = Path.cwd(), time.monotonic() + job["seconds"]
+    # Where it is ignored, as in a background job, it would be ignored by all that starts here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    say("kernel: preparing this machine")
     if job["gpu"]:
         require_gpu()
     source = find_digits(working.parent, job["competition"], job["files"])
@@ -55,16 +58,15 @@ def main(job: dict[str, Any], payload: str) -> NoReturn:
     if job["gpu"]:
         require_tensorflow_gpu(python)
     run = root / "runs" / job["run"]
-    say(f"kernel: training, for at most {job['seconds'] / 3600:g} h")
-    deadline = time.monotonic() + job["seconds"]
+    say(f"kernel: training, until {job['seconds'] / 60:.0f} min after its start at the latest")
     command = [python, "-m", "pipeline", "train", "--run", job["run"], "--source", str(source)]
-    code = call(command, root, job, deadline, lambda: keep(run, working, job, ended=False))
-    if code == 0 and job["predict"]:
+    end = call(command, root, job, deadline, lambda: keep(run, working, job))
+    if not end and job["predict"]:
         command[3] = "ensemble"
         call(command, root, job, deadline + END_WITHIN, lambda: None)
     if not json.loads((run / "run.json").read_text())["hardware"]:
         fail("the command ended before it trained; the lines above say why")
-    keep(run, working, job, ended=True, code=code)
+    keep(run, working, job, end or DONE)
     say(LAST_LINE)
     sys.exit(0)
 
@@ -135,7 +137,11 @@ def job_python(job: dict[str, Any], root: Path) -> str:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
     install([*pip, "--target", str(tools), "-r", str(root / "uv.lock")])
     uv = str(tools / "bin" / "uv")
-    install([uv, "venv", "--quiet", "--python", wanted, str(folder)])
+    if subprocess.run([uv, "venv", "--quiet", "--python", wanted, str(folder)]).returncode:
+        fail(
+            f"Python {wanted}, with which the run began, cannot be had here; begin it anew with "
+            "another one (make clean, make setup PYTHON=<path>), or use KAGGLE_IMAGE=1"
+        )
     python = str(folder / "bin" / "python")
     into = [uv, "pip", "install", "--quiet", "--python", python]
     install([*into, "--require-hashes", "--no-deps", "-r", str(lock)])
@@ -173,31 +179,37 @@ def install(command: list[str]) -> None:
 
 def call(
     command: list[str], root: Path, job: dict[str, Any], deadline: float, look: Callable[[], None]
-) -> int:
-    """Run a command of the package, and call `look` every few seconds. Return the exit code.
+) -> str:
+    """Run a command of the package, and call `look` every few seconds. Return why it failed, or "".
 
     At the deadline the command gets a Ctrl-C, upon which it keeps what it has.
     """
+    interrupted = False
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(root)}
     if job["image"]:
         environment["KAGGLE_IMAGE"] = "1"
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.STDOUT)
     while True:
         try:
-            return process.wait(LOOK_EVERY)
+            code = process.wait(LOOK_EVERY)
+            if interrupted:
+                return OUT_OF_TIME
+            return f"its training ended with code {code}" if code else ""
         except subprocess.TimeoutExpired:
             look()
         if time.monotonic() > deadline + END_WITHIN:
             process.kill()
-        elif time.monotonic() > deadline:
-            say("kernel: the time limit is reached")
+        elif time.monotonic() > deadline and not interrupted:
+            say(f"kernel: {OUT_OF_TIME}")
+            interrupted = True
             process.send_signal(signal.SIGINT)
 
 
-def keep(run: Path, working: Path, job: dict[str, Any], *, ended: bool, code: int = 0) -> None:
+def keep(run: Path, working: Path, job: dict[str, Any], end: str = "") -> None:
     """Write what has been trained here into the working folder, and the manifest last.
 
-    Before the end, members that are done are added, and nothing is written if there are none.
+    `end` is how the training ended. Before its end, only members that are done are added, and
+    nothing is written if there are no new ones.
     """
     manifest = working / MANIFEST
     files = json.loads(manifest.read_text())["files"] if manifest.exists() else {}
@@ -205,15 +217,18 @@ def keep(run: Path, working: Path, job: dict[str, Any], *, ended: bool, code: in
     record = json.loads((run / "run.json").read_text())
     for member in (one for one in record["members"] if one["index"] in job["members"]):
         name, folder = f"member-{member['index']}.tar", run / "members" / str(member["index"])
-        final = member["status"] == "done" or (ended and member["epochs"])
+        final = member["status"] == "done" or (end and member["epochs"])
         if final and name not in files:
             files[name] = pack(working / name, files_in(folder), folder)
-    if not ended and len(files) == before:
+    if not end and len(files) == before:
         return
-    if ended:
-        others = [path for path in files_in(run) if path.relative_to(run).parts[0] != "members"]
+    if end:
+        # The curves are drawn after a member is packed.
+        pictures = [*run.glob("*.png"), *run.glob("members/*/curves.png")]
+        others = [path for path in (run / "validation.npz", run / "test.npz") if path.is_file()]
+        others += sorted(pictures)
         files[RUN_FILES] = pack(working / RUN_FILES, others, run)
-    content = {"slug": job["slug"], "ended": ended, "code": code, "record": record, "files": files}
+    content = {"slug": job["slug"], "end": end, "record": record, "files": files}
     temporary = working / f".{MANIFEST}"
     temporary.write_text(json.dumps(content))
     temporary.replace(manifest)

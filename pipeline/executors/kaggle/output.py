@@ -12,12 +12,25 @@ from pydantic import BaseModel, ValidationError
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
+from pipeline.common.text import printable
 from pipeline.competitions.kaggle import kernels
-from pipeline.executors.kaggle.machine import MANIFEST, RUN_FILES
-from pipeline.runs import MEMBERS_FOLDER, RECORD_FILE, Kernel, Run, TrainingRecord
+from pipeline.executors.kaggle.machine import DONE, MANIFEST, OUT_OF_TIME, RUN_FILES
+from pipeline.runs import (
+    CHECKPOINTS_FOLDER,
+    MEMBERS_FOLDER,
+    Kernel,
+    Member,
+    Run,
+    TrainingRecord,
+)
 
-PATTERN = rf"{re.escape(MANIFEST)}|{re.escape(RUN_FILES)}|member-\d+\.tar"
 LARGEST_MANIFEST = 10_000_000  # bytes
+MOST_FILES = 10_000  # in one tar file
+MEMBER_FILE = re.compile(
+    r"history\.csv|curves\.png|resume\.npz|error\.txt|checkpoints/[A-Za-z0-9._-]+\.keras"
+)
+RUN_FILE = re.compile(r"(validation|test)\.npz|[a-z_]+\.png|members/\d+/curves\.png")
+"""What a kernel may send home, for a member and for the run."""
 
 
 class PackedFile(BaseModel):
@@ -28,36 +41,48 @@ class PackedFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a kernel says of its files: whose they are, and whether it came to its end."""
+    """What a kernel says of its files: whose they are, and how it ended, "" before that."""
 
     slug: str
-    ended: bool
-    code: int
+    end: str
     record: TrainingRecord
     files: dict[str, PackedFile]
 
 
-def fetch(run: Run, kernel: Kernel, report: Report) -> None:
-    """Put what the kernel has trained into the run's folder and record, and note that it ended.
+class NothingTrainedError(PipelineError):
+    """The kernel's output has no manifest."""
 
-    Everything is checked before anything is changed. Raises PipelineError if a file is missing,
-    cut off, or not the kernel's; then the same command fetches again.
+
+def fetch(run: Run, kernel: Kernel, report: Report) -> str:
+    """Put what the kernel has trained into the run's folder and record.
+
+    Returns "", or how it failed. Everything is checked before anything is changed. Raises
+    NothingTrainedError if there is no manifest, and PipelineError if a file is missing, cut off, or
+    not the kernel's; then the same command fetches again.
     """
     report("fetching what the kernel has trained")
     with TemporaryDirectory() as name:
         # The command writes a file whose name begins with "../" above its folder.
         folder = Path(name) / "kernel" / "output"
         folder.mkdir(parents=True)
-        kernels.fetch_output(kernel.name, folder, PATTERN)
+        names = [MANIFEST, RUN_FILES, *(f"member-{index}.tar" for index in kernel.members)]
+        kernels.fetch_output(kernel.name, folder, "|".join(map(re.escape, names)))
         manifest = _manifest(run, kernel, folder)
         unpacked = Path(name) / "unpacked"
         for file, expected in manifest.files.items():
-            _check(kernel, folder / file, expected)
-            _unpack(kernel, folder / file, unpacked / file.removesuffix(".tar"))
+            if file not in names[1:]:
+                raise _unusable(run, kernel, f"names a file {printable(file)!r}")
+            _check(run, kernel, folder / file, expected)
+            _unpack(run, kernel, folder / file, unpacked / file.removesuffix(".tar"))
+        for index in kernel.members:
+            _check_member(run, kernel, manifest, unpacked / f"member-{index}", index)
         _adopt(run, kernel, manifest, unpacked)
-    done = [one for one in run.record.members if one.index in kernel.members]
-    finished = sum(one.status == "done" for one in done)
-    report(f"{finished} of {len(done)} member{'s' * (len(done) > 1)} trained on Kaggle")
+    members = [run.record.members[index] for index in kernel.members]
+    done = sum(one.status == "done" for one in members)
+    report(f"{done} of {len(members)} member{'s' * (len(members) > 1)} trained on Kaggle")
+    if manifest.end in (DONE, OUT_OF_TIME):
+        return ""
+    return printable(manifest.end, 200) or "it was ended before its training was"
 
 
 def _manifest(run: Run, kernel: Kernel, folder: Path) -> Manifest:
@@ -66,83 +91,121 @@ def _manifest(run: Run, kernel: Kernel, folder: Path) -> Manifest:
         content = files.read_bytes(folder / MANIFEST, LARGEST_MANIFEST)
         manifest = Manifest.model_validate_json(content)
     except FileNotFoundError:
-        raise _unusable(kernel, f"has no {MANIFEST}, so it trained nothing") from None
+        raise NothingTrainedError(f"it has left no {MANIFEST}, so nothing was trained") from None
     except (OSError, ValidationError, ValueError):
-        raise _unusable(kernel, f"has a damaged {MANIFEST}") from None
+        raise _unusable(run, kernel, f"has a damaged {MANIFEST}") from None
     record = manifest.record
     if (manifest.slug, record.identity) != (kernel.slug, run.record.identity):
-        raise _unusable(kernel, f"is of the kernel {manifest.slug} and the run {record.id}")
+        raise _unusable(run, kernel, f"is of the kernel {manifest.slug} and the run {record.id}")
     if len(record.members) != len(run.record.members):
-        raise _unusable(kernel, "is of another number of members")
+        raise _unusable(run, kernel, "is of another number of members")
     return manifest
 
 
-def _check(kernel: Kernel, path: Path, expected: PackedFile) -> None:
+def _check(run: Run, kernel: Kernel, path: Path, expected: PackedFile) -> None:
     """Raise PipelineError if a file is not the one that the manifest describes."""
-    if not re.fullmatch(PATTERN, path.name) or path.name == MANIFEST:
-        raise _unusable(kernel, f"names a file {path.name!r}")
     if not path.is_file():
-        raise _unusable(kernel, f"lacks {path.name}")
+        raise _unusable(run, kernel, f"lacks {path.name}")
     size = path.stat().st_size
     if size != expected.bytes:
-        raise _unusable(kernel, f"has {size:,} bytes of {path.name} instead of {expected.bytes:,}")
+        instead = f"{size:,} bytes of {path.name} instead of {expected.bytes:,}"
+        raise _unusable(run, kernel, f"has {instead}")
     if files.sha256(path) != expected.sha256:
-        raise _unusable(kernel, f"has another {path.name} than {MANIFEST} says")
+        raise _unusable(run, kernel, f"has another {path.name} than {MANIFEST} says")
 
 
-def _unusable(kernel: Kernel, problem: str) -> PipelineError:
+def _check_member(run: Run, kernel: Kernel, manifest: Manifest, folder: Path, index: int) -> None:
+    """Raise PipelineError unless a member is the run's, with its recorded checkpoints."""
+    ours, theirs = run.record.members[index], manifest.record.members[index]
+    most = run.training.recipe.training.epochs
+    if (ours.fold, ours.seed) != (theirs.fold, theirs.seed) or theirs.epochs > most:
+        raise _unusable(run, kernel, f"has another member {index + 1} than the run")
+    if not folder.is_dir():
+        return
+    if theirs.status == "done" and not theirs.checkpoints:
+        raise _unusable(run, kernel, f"has no checkpoints of member {index + 1}")
+    for one in theirs.checkpoints:
+        path = folder / CHECKPOINTS_FOLDER / one.file
+        name = f"{MEMBERS_FOLDER}/{index}/{CHECKPOINTS_FOLDER}/{one.file}"
+        if not path.is_file() or files.sha256(path) != manifest.record.sha256.get(name):
+            raise _unusable(run, kernel, f"lacks {one.file}, or has another one")
+
+
+def _unusable(run: Run, kernel: Kernel, problem: str) -> PipelineError:
     return PipelineError(
-        f"the output of {kernel.url} {problem}; nothing was changed here; run the same command "
-        "again to fetch it again, or look at the kernel's page"
+        f"the output of {kernel.url} {problem}; nothing was changed here; the same command fetches "
+        f"it again, and make stop RUN={run.id} gives it up"
     )
 
 
-def _unpack(kernel: Kernel, path: Path, folder: Path) -> None:
-    """Unpack a tar file into a folder. Nothing leaves that folder, and no links are made."""
+def _unpack(run: Run, kernel: Kernel, path: Path, folder: Path) -> None:
+    """Unpack a tar file, which is not compressed, into a folder. Other names are refused."""
+    allowed = RUN_FILE if path.name == RUN_FILES else MEMBER_FILE
     try:
-        with tarfile.open(path) as file:
-            for entry in file:
-                if not entry.isfile():
-                    raise _unusable(kernel, f"has {entry.name!r} in {path.name}")
+        with tarfile.open(path, "r:") as file:
+            for number, entry in enumerate(file):
+                known = entry.isreg() and not entry.issparse() and allowed.fullmatch(entry.name)
+                if not known or number >= MOST_FILES:
+                    raise _unusable(run, kernel, f"has {printable(entry.name)!r} in {path.name}")
                 file.extract(entry, folder, filter="data")
-    except (tarfile.TarError, OSError) as error:
-        raise _unusable(kernel, f"has a {path.name} that cannot be read ({error})") from None
+    except (tarfile.TarError, OSError, EOFError) as error:
+        problem = f"has a {path.name} that cannot be read ({printable(error)})"
+        raise _unusable(run, kernel, problem) from None
 
 
 def _adopt(run: Run, kernel: Kernel, manifest: Manifest, unpacked: Path) -> None:
-    """Put unpacked files into the run's folder, then what they mean into its record.
+    """Put unpacked files into the run's folder, and what they mean into its record.
 
-    A kill in between leaves files that the record does not name. The next command does it again.
+    The record fits the files at each moment. After a kill in between, the next command does the
+    rest.
     """
     record, theirs = run.training, manifest.record
     for index in kernel.members:
-        source = unpacked / f"member-{index}"
-        if source.is_dir():
-            target = run.member_folder(index)
-            shutil.rmtree(target, ignore_errors=True)
-            target.parent.mkdir(exist_ok=True)
-            shutil.move(source, target)
-            record.members[index] = theirs.members[index]
-            _take_checksums(record, theirs, f"{MEMBERS_FOLDER}/{index}/")
-        elif theirs.members[index].status == "failed":
-            record.members[index] = theirs.members[index].model_copy(update={"checkpoints": []})
+        if _is_better(theirs.members[index], record.members[index]):
+            _adopt_member(run, theirs, index, unpacked / f"member-{index}")
     rest = unpacked / Path(RUN_FILES).stem
-    for path in sorted(rest.glob("*")) if rest.is_dir() else ():
-        if path.is_file() and path.name != RECORD_FILE:
-            files.publish(path, run.folder / path.name)
-            _take_checksums(record, theirs, path.name)
-    record.scores = theirs.scores
+    for path in sorted(rest.rglob("*.*")) if rest.is_dir() else ():
+        name = path.relative_to(rest).as_posix()
+        if (run.folder / name).parent.is_dir():
+            files.publish(path, run.folder / name)
+        if name in theirs.sha256:
+            record.sha256[name] = theirs.sha256[name]
+    if record.members == theirs.members:
+        record.scores = theirs.scores
     record.hardware, record.versions = theirs.hardware, theirs.versions
     _add_timings(record.timings, theirs.timings)
-    kernel.ended = "complete"
     run.save()
 
 
-def _take_checksums(record: TrainingRecord, theirs: TrainingRecord, beginning: str) -> None:
-    record.sha256 = {
-        **{name: one for name, one in record.sha256.items() if not name.startswith(beginning)},
-        **{name: one for name, one in theirs.sha256.items() if name.startswith(beginning)},
-    }
+def _is_better(theirs: Member, ours: Member) -> bool:
+    """Return whether a member was trained further in the kernel than here."""
+    return ours.status != "done" and (
+        theirs.status == "done" or theirs.epochs > ours.epochs or theirs.status == "failed"
+    )
+
+
+def _adopt_member(run: Run, theirs: TrainingRecord, index: int, source: Path) -> None:
+    """Put a member's files into the run's folder, and its state into the record."""
+    record, member, target = run.training, theirs.members[index], run.member_folder(index)
+    if source.is_dir():
+        prefix = f"{MEMBERS_FOLDER}/{index}/"
+        anew = {"status": "pending", "epochs": 0, "checkpoints": []}
+        record.members[index] = record.members[index].model_copy(update=anew)
+        record.sha256 = {
+            name: one for name, one in record.sha256.items() if not name.startswith(prefix)
+        }
+        run.save()  # from here on, the files in the folder do not count
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        shutil.move(source, target)
+        ended = "interrupted" if member.status == "running" else member.status
+        record.members[index] = member.model_copy(update={"status": ended})
+        record.sha256 |= {
+            name: one for name, one in theirs.sha256.items() if name.startswith(prefix)
+        }
+    elif member.status == "failed" and not record.members[index].epochs:
+        record.members[index] = member.model_copy(update={"checkpoints": []})
+    run.save()
 
 
 def _add_timings(timings: dict[str, Any], theirs: dict[str, Any]) -> None:
