@@ -82,6 +82,7 @@ class Kernel:
         for line in self.process.stdout:
             seconds = time.monotonic() - self.started
             self.log.append({"stream_name": "stdout", "time": seconds, "data": line})
+        self.process.stdout.close()
         self.process.wait()
         self.ended.set()
 

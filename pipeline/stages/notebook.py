@@ -47,7 +47,7 @@ def is_missing(name):
         return True
     return False
 
-missing = [f"{{name}}=={{pin}}" for name, pin in packages.items() if is_missing(name)]
+missing = [f"{{n}}=={{pin}}" if pin else n for n, pin in packages.items() if is_missing(n)]
 if missing:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, *missing], check=True)

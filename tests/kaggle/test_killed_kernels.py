@@ -22,7 +22,7 @@ from tests.practice.hidden import hidden_of
 
 KILLS = 20
 SUBMIT = [sys.executable, "-m", "pipeline", "submit", "--source", "kaggle", "--recipe", "quick"]
-DETERMINISTIC = ["--set", "training.deterministic=true training.epochs=3"]
+DETERMINISTIC = ["--set", "training.deterministic=true training.epochs=14"]
 
 
 def only_run(root: Path) -> Run:
@@ -53,14 +53,19 @@ def test_twenty_kills_cost_nothing(practice: PracticeSource, tmp_path: Path) -> 
                 start_new_session=True,
             )
 
-        for _ in range(KILLS):
+        kills = 0
+        for number in range(KILLS):
+            # The push comes after some seconds. After it, there is more to kill.
+            seconds = draw.uniform(4, 9) if number < 6 else draw.uniform(0.5, 4)
             with start("kaggle") as process:
                 try:
-                    process.communicate(timeout=draw.uniform(1, 15))
+                    process.communicate(timeout=seconds)
                 except subprocess.TimeoutExpired:
                     kill = draw.choice([os.kill, os.killpg])
                     kill(process.pid, draw.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+                    kills += 1
                 process.communicate()
+        assert kills >= KILLS - 5, "the kernel was done too soon"
         with start("kaggle") as process:
             printed, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors

@@ -68,9 +68,13 @@ def differences(lock: Mapping[str, str], versions: Mapping[str, str]) -> list[st
 
 
 def packages(lock: Mapping[str, str], base: Mapping[str, str]) -> dict[str, str]:
-    """Return the versions of what this package needs and any machine has, by the names."""
-    return {
-        name: pin[1]
-        for name in sorted(lock.keys() & base.keys())
-        if (pin := re.match(r"\S+==(\S+) \\\n", lock[name]))
-    }
+    """Return the versions of what this package needs on any machine, by the names.
+
+    A version is empty where it depends on Python's. Packages for one system only are left out.
+    """
+    found = {}
+    for name in sorted(lock.keys() & base.keys()):
+        pins = re.findall(r"^\S+==(\S+)(?: ; (.*?))? \\$", lock[name], re.MULTILINE)
+        if all(not marker or "python" in marker for _, marker in pins):
+            found[name] = pins[0][0] if len(pins) == 1 else ""
+    return found

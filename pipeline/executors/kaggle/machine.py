@@ -126,7 +126,9 @@ def job_python(job: dict[str, Any], root: Path) -> str:
         lacking = missing(job["packages"])
         if lacking:
             say(f"kernel: adding {', '.join(lacking)} to the image's libraries")
-            pinned = [f"{name}=={job['packages'][name]}" for name in lacking]
+            pinned = [
+                f"{name}=={pin}" if (pin := job["packages"][name]) else name for name in lacking
+            ]
             install([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *pinned])
         return sys.executable
     wanted = job["versions"]["python"]
