@@ -201,7 +201,7 @@ test: $(RAY) $(TEST_TOOLS) ## the tests, two at a time: real digits, the real ka
 	@$(RUN_PYTHON) -m pytest -n 2 --dist loadfile
 
 .PHONY: test-slow
-test-slow: $(RAY) ## the few tests that take a minute: runs killed and continued, baselines
+test-slow: $(RAY) $(TEST_TOOLS) ## the few tests that take a minute: runs killed and continued, baselines
 	@$(RUN_PYTHON) -m pytest -m slow
 
 .PHONY: torture
