@@ -132,6 +132,17 @@ def again(trained: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     assert len(site.kernels.pushes) == 1
 
 
+def trained_here(settings: str, digits: Path, root: Path) -> Run:
+    """Return a run of `quick` that was trained in a process of its own."""
+    root.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "pipeline", "ensemble", "--recipe", "quick", "--set", settings]
+    command += ["--source", str(digits), "--executor", "serial"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True)
+    (run,) = RunStore(root / "runs").all()
+    return run
+
+
 def unpacked(script: str) -> dict[str, bytes]:
     """Return the files that a kernel's source carries."""
     (payload,) = re.findall(r"\), '([A-Za-z0-9+/=]+)'\)", script)
@@ -147,7 +158,7 @@ def only_run(site: Site) -> Run:
 
 def test_a_run_trained_at_kaggle_is_the_run_trained_here(trained: Site, tmp_path: Path) -> None:
     there = only_run(trained)
-    here = ensemble(Context(tmp_path, trained.context(f"{SMALL} members.seeds=2").request, print))
+    here = trained_here(f"{SMALL} members.seeds=2", trained.digits, tmp_path)
     assert there.record.status == "done"
     assert there.record.identity == here.record.identity
     assert there.record.versions == here.record.versions
@@ -579,7 +590,7 @@ def test_a_kernel_with_other_libraries_installs_what_it_needs(
     assert kept.record.versions == provenance.versions()
     beginning = "| kernel: adding" if image else "| kernel: installed in"
     assert [line for line in site.lines if line.startswith(beginning)]
-    here = ensemble(Context(tmp_path, site.context(f"{SMALL} members.gpus=0").request, print))
+    here = trained_here(f"{SMALL} members.gpus=0", site.digits, tmp_path / "here")
     expected = here.load_arrays("test")["probabilities"]
     assert np.array_equal(kept.load_arrays("test")["probabilities"], expected)
     (request,) = site.kernels.pushes
