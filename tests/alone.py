@@ -126,6 +126,6 @@ def training_record(name: str = "quick-s0-12345678", **changes: object) -> Train
 def average_record(name: str, **changes: object) -> AverageRecord:
     """Return the record of an average of runs, with these changes. `parents` must be given."""
     values = training_record(name).model_dump(
-        exclude={"kind", "recipe", "seed", "code_fingerprint", "executor", "hardware"}
+        exclude={"kind", "recipe", "seed", "code_fingerprint", "executor", "hardware", "kernels"}
     )
     return AverageRecord.model_validate({**values, **changes})
