@@ -15,7 +15,6 @@ from pipeline.common.errors import LONGEST_MESSAGE, PipelineError, exit_codes
 from pipeline.common.progress import Report
 from pipeline.common.provenance import PROGRAM, command_as_typed
 from pipeline.common.text import printable
-from pipeline.competitions.ledger import Ledger
 from pipeline.evaluation.tutorials import show as show_baselines
 from pipeline.runs import RunStore
 from pipeline.stages import (
@@ -27,6 +26,7 @@ from pipeline.stages import (
     leaderboard,
     look,
     notebook,
+    report,
     reveal,
     split,
     stop,
@@ -215,15 +215,7 @@ def compare_command(
 @app.command("report")
 def report_command(root: Root = HERE) -> None:
     """Write all runs on one page: the comparison, and each run's settings and pictures."""
-    from pipeline.evaluation import comparison, report
-
-    store = _store(root)
-    all_runs = store.all()
-    result = comparison.compare(all_runs, _ledger(root).uploads(), store.unreadable)
-    _warn(result.unreadable)
-    path = root / "runs" / "report.html"
-    report.write(path, result, all_runs, root / "submissions", root / "data")
-    print_line(f"wrote {path} ({len(all_runs)} run{'s' * (len(all_runs) != 1)})")
+    report.write_report(Context(root, Request.parse("report"), print_line), _warn)
 
 
 @app.command("runs")
@@ -294,10 +286,6 @@ def _context(stage: str, command: typer.Context, report: Report) -> Context:
 
 def _store(root: Path) -> RunStore:
     return RunStore(root / "runs")
-
-
-def _ledger(root: Path) -> Ledger:
-    return Ledger(root / "submissions" / "ledger.csv")
 
 
 def _warn(unreadable: Mapping[str, str]) -> None:

@@ -130,7 +130,8 @@ class Kernel(BaseModel):
     """A program on Kaggle's machines that trains members of the run.
 
     It was pushed under `slug` of the account `owner`, once: `version` is 0 until Kaggle has
-    confirmed that. `members` are those that it trains. `running_since` is when it was first seen
+    confirmed that. `members` are those that it trains, with the libraries of Kaggle's
+    `image` or the locked ones. `running_since` is when it was first seen
     running, `ended` how it ended, empty until that is known. `quota_used` are the hours of GPU time
     that the account had used in that week before, None where that is not known.
     """
@@ -140,6 +141,7 @@ class Kernel(BaseModel):
     version: Count = 0
     members: list[Count] = Field(min_length=1)
     hours: Annotated[float, Field(ge=0, le=12)]
+    image: bool = False
     pushed_at: Time = ""
     running_since: Time = ""
     ended: Text = ""

@@ -62,7 +62,8 @@ class Run:
         """The command that continues the run's training."""
         record = self.training
         at_kaggle = bool(record.kernels) and not record.kernels[-1].ended
-        image = "libraries" in record.versions  # of Kaggle's image, not known before a kernel ran
+        # The versions of Kaggle's image are not known before a kernel has run.
+        image = "libraries" in record.versions or any(one.image for one in record.kernels)
         kaggle = f"{' EXECUTOR=kaggle' * (at_kaggle or image)}{' KAGGLE_IMAGE=1' * image}"
         return f"make train RUN={self.id}{kaggle}"
 

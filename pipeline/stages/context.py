@@ -47,6 +47,20 @@ class Context:
         runs = [self.store.find(prefix) for prefix in self.request.runs]
         return list({run.id: run for run in runs}.values())  # each only once
 
+    def only_run(self, target: str, kind: str = "run") -> Run:
+        """Return the one run that `RUN` names. Raises PipelineError for none, or several.
+
+        `target` is the Make target, and `kind` says which runs it takes.
+        """
+        names = self.request.runs
+        if len(names) != 1:
+            given = repr(" ".join(names)) if names else "left out"
+            raise PipelineError(
+                f"RUN is {given}; make {target} takes one {kind}: give its id, or a unique "
+                "beginning of it (make runs lists them)"
+            )
+        return self.chosen_runs[0]
+
     @cached_property
     def origin(self) -> Origin:
         """What `SOURCE` stands for; `auto` with `RUN` means the source of the runs named."""

@@ -107,13 +107,7 @@ def notebook(context: Context) -> Path:
 
     Raises PipelineError for several runs, none, an average, and a run without scores.
     """
-    runs = context.request.runs
-    if len(runs) != 1:
-        given = repr(" ".join(runs)) if runs else "left out"
-        raise PipelineError(
-            f"RUN is {given}; make notebook takes one run: give its id (make runs lists them)"
-        )
-    run = context.chosen_runs[0]
+    run = context.only_run("notebook")
     scores = run.record.scores
     if scores is None:
         raise PipelineError(

@@ -49,14 +49,7 @@ class RevealResult:
 
 def reveal(context: Context) -> RevealResult:
     """Reveal the private score of the run that the request names. Raises PipelineError."""
-    runs = context.request.runs
-    if len(runs) != 1:
-        given = repr(" ".join(runs)) if runs else "left out"
-        raise PipelineError(
-            f"RUN is {given}; make reveal takes one submitted run: give its "
-            "id, or a unique beginning of it (make runs lists them)"
-        )
-    return reveal_run(context, context.chosen_runs[0])
+    return reveal_run(context, context.only_run("reveal", "submitted run"))
 
 
 def reveal_run(context: Context, run: Run) -> RevealResult:

@@ -16,14 +16,7 @@ def stop(context: Context) -> None:
     A kernel that has ended by itself is deleted with `FORCE` only: its files can be fetched. Raises
     PipelineError if there is none to delete.
     """
-    runs = context.request.runs
-    if len(runs) != 1:
-        given = repr(" ".join(runs)) if runs else "left out"
-        raise PipelineError(
-            f"RUN is {given}; make stop ends the kernel of one run: give its id (make runs lists "
-            "them)"
-        )
-    run = context.chosen_runs[0]
+    run = context.only_run("stop", "run with a kernel at Kaggle")
     kernel = _kernel_of(run.record if isinstance(run.record, TrainingRecord) else None)
     if kernel is None:
         raise PipelineError(f"run {run.id} has no kernel that runs (make runs shows its state)")

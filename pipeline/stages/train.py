@@ -12,14 +12,13 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.startup import gpu_expected, quiet_start
 from pipeline.common.text import printable
 from pipeline.data.split import fingerprint
-from pipeline.executors import kaggle
 from pipeline.executors.plan import Arrangement, arrange, planned_members
 from pipeline.executors.queue import RetryQueue, failure_report, find_executor, train_members
 from pipeline.recipe import Recipe
 from pipeline.runs import Run, TrainingRecord
+from pipeline.stages import at_kaggle
 from pipeline.stages.context import Context
 from pipeline.stages.identity import code_fingerprint
-from pipeline.stages.request import in_kernel
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
@@ -31,9 +30,6 @@ UNUSED_GPU = (
 )
 
 LARGEST_NETWORK_FILE = 1_000_000  # bytes
-
-KAGGLE_IMAGE = {"libraries": "those of Kaggle's image"}
-"""What stands for the versions in the identity of a run with KAGGLE_IMAGE=1."""
 
 UNUSED_CLUSTER = "RAY_ADDRESS has no effect here; EXECUTOR=ray trains on that cluster"
 
@@ -79,25 +75,12 @@ def _named_run(context: Context) -> Run | None:
 
 def _check_same(run: Run, record: TrainingRecord) -> None:
     """Raise PipelineError if the run began with other data, code or libraries than `record`."""
-    if not _is_same(run.training, record):
+    if not at_kaggle.is_same(run.training, record):
         recipe = f"{run.record.recipe_name} with SEED={run.training.seed}"
         raise PipelineError(
             f"run {run.id} was begun with other data, code or library versions, and cannot be "
             f"continued; train it anew ({run.record.command or recipe})"
         )
-
-
-def _is_same(recorded: TrainingRecord, record: TrainingRecord) -> bool:
-    """Return whether two records are of the same training.
-
-    In a kernel with the image's libraries, only the data count: its Python may write the same code
-    as another tree.
-    """
-    if recorded.identity == record.identity:
-        return True
-    data = recorded.data_fingerprint, recorded.split_fingerprint
-    same_data = data == (record.data_fingerprint, record.split_fingerprint)
-    return in_kernel() and record.versions == KAGGLE_IMAGE and same_data
 
 
 def _find(context: Context, identity: str) -> Run | None:
@@ -161,7 +144,7 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
     excluded = {"members": {"retries", "required", "hours"}, "network": {"file"}}
     code = code_fingerprint(recipe.network.name, source)
     # The versions of Kaggle's image are known only once a kernel has run.
-    versions = KAGGLE_IMAGE if request.kaggle_image else provenance.versions()
+    versions = at_kaggle.IMAGE if request.kaggle_image else provenance.versions()
     split = fingerprint(context.splits)
     identity = provenance.hash_of(
         {
@@ -191,16 +174,6 @@ def _describe(context: Context, source: str | None) -> TrainingRecord:
     )
 
 
-def _check_kaggle(context: Context) -> None:
-    """Raise PipelineError unless the digits are those that Kaggle mounts for a kernel."""
-    location = context.source.location
-    if location != "kaggle":
-        raise PipelineError(
-            f"EXECUTOR is 'kaggle', which trains on the competition's own files at Kaggle, and "
-            f"SOURCE is {printable(location)!r}; use SOURCE=kaggle, or another executor"
-        )
-
-
 def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardware | None]:
     """Check the recipe's network and prepare the devices, before any run is made.
 
@@ -220,7 +193,7 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     cores, gpus = hardware.count_devices()
     arrangement = arrange(context.request.executor, recipe, cores, gpus)
     if arrangement.executor == "kaggle":
-        _check_kaggle(context)
+        at_kaggle.check_source(context)
         if source is not None:
             networks.check_own(recipe.network.name, recipe.network.dropout_rates)
         return arrangement, None
@@ -248,7 +221,7 @@ def _execute(
         record = run.training
         record.recipe = recipe
         if hardware is not None:
-            _refuse_beside_kernel(run)
+            at_kaggle.refuse_beside_kernel(run)
         if not RetryQueue(run, splits, arrangement.threads).pending():
             failure_report(run)  # raises if too few members succeeded, before scores are lost
         try:
@@ -262,7 +235,7 @@ def _execute(
                     f"{f'; {hardware.describe()}' if hardware else ''}{arrangement.describe()}"
                 )
                 if hardware is None:
-                    _train_on_kaggle(context, run)
+                    at_kaggle.train(context, run)
                 else:
                     record.hardware, record.versions = asdict(hardware), provenance.versions()
                     labelled = context.dataset.labelled
@@ -272,32 +245,6 @@ def _execute(
                 context.report(_interrupted(run, len(splits)))
             raise
     return run
-
-
-def _refuse_beside_kernel(run: Run) -> None:
-    """Raise PipelineError where a kernel at Kaggle trains the run, or has and was not fetched."""
-    kernels = run.training.kernels
-    if kernels and not kernels[-1].ended:
-        raise PipelineError(
-            f"run {run.id} is trained by the kernel {kernels[-1].url}; {run.continuation} returns "
-            f"to it, and make stop RUN={run.id} ends it"
-        )
-
-
-def _train_on_kaggle(context: Context, run: Run) -> None:
-    """Train the run's members in a kernel. Raises PipelineError if some of them are not done."""
-    request = context.request
-    kaggle.train_run(run, context.report, image=request.kaggle_image, force=request.force)
-    for line in failure_report(run):
-        context.report(line)
-    unfinished = [one for one in run.record.members if one.status not in ("done", "failed")]
-    if unfinished:
-        here = f", and make train RUN={run.id} continues them here" * (not request.kaggle_image)
-        raise PipelineError(
-            f"run {run.id}: at the kernel's time limit, {len(unfinished)} of "
-            f"{len(run.record.members)} members were not done; the same command trains these at "
-            f"Kaggle from their first epoch (members.hours is the limit){here}"
-        )
 
 
 def _networks(recipe: Recipe) -> str:

@@ -28,6 +28,7 @@ from pipeline.executors import kaggle
 from pipeline.executors.kaggle import job, machine, pushing, watching
 from pipeline.recipe import Recipe, load
 from pipeline.runs import Run, RunStore
+from pipeline.stages import at_kaggle
 from pipeline.stages import train as stage
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
@@ -568,7 +569,7 @@ def test_only_the_competitions_own_files_can_be_trained_on(site: Site) -> None:
 def test_the_images_libraries_are_recorded(site: Site) -> None:
     context = site.context(executor="kaggle", kaggle_image=True)
     run = context.store.create(stage._describe(context, None))
-    assert run.record.versions == stage.KAGGLE_IMAGE
+    assert run.record.versions == at_kaggle.IMAGE
     assert run.record.identity != site.run().record.identity
     site.train(run, image=True)
     kept = RunStore(site.root / "runs").get(run.id)

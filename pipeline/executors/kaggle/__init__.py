@@ -49,9 +49,9 @@ def _bring_home(run: Run, kernel: Kernel, report: Report) -> None:
         try:
             failure = output.fetch(run, kernel, report)
         except output.NothingTrainedError as error:
-            if failure == watching.OVERDUE:
-                raise PipelineError(watching.overdue(run, kernel)) from None
             failure = failure or str(error)
+        if failure and end.failure == watching.OVERDUE:  # it may run all the same
+            raise PipelineError(watching.overdue(run, kernel))
     reason = f" ({end.error})" if failure and end.error else ""
     kernel.ended = f"{failure}{reason}" or pushing.COMPLETE
     run.save()

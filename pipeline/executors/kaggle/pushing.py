@@ -78,6 +78,7 @@ def push(run: Run, members: Sequence[int], report: Report, *, image: bool) -> Ke
         slug=f"digits-{run.record.identity[:8]}-{secrets.token_hex(3)}",
         members=list(members),
         hours=seconds / 3600,
+        image=image,
         pushed_at=now(),
         quota_used=used,
     )
