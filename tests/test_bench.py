@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from pipeline.common.files import sha256
-from tests.bench import cost_data, curves, paired, race
+from pipeline.competitions.practice.draw import draw
+from pipeline.competitions.sources import MNIST_FOLDER
+from pipeline.data import mnist
+from tests.bench import cost_data, curves, hidden, paired, race
 from tests.bench.commands import images_per_second
 from tests.bench.public_score import Answers, fixed, redrawn
 from tests.bench.timing import interleave
@@ -60,6 +63,9 @@ def test_sides_with_a_file_per_seed_are_compared_as_recipes(tmp_path: Path) -> N
             (tmp_path / side).mkdir(exist_ok=True)
             np.savez(tmp_path / side / f"{seed}.npz", probabilities=probabilities)
     a, b = (paired.correct(tmp_path / side, labels) for side in "ab")
+    digits = np.load(tmp_path / "a" / "0.npz")["probabilities"].argmax(axis=1)
+    np.savez(tmp_path / "a" / "kept", predicted=digits.astype(np.uint8))
+    assert (paired.correct(tmp_path / "a" / "kept.npz", labels) == a[0]).all()
     text = paired.describe(("a", "b"), a, b)
     assert text.startswith("a: 0.99600 (0.99600, 0.99600) on 1,000 hidden rows (95 % interval 0.9")
     assert "the first minus the second: +0.01400 (95 % interval " in text
@@ -131,3 +137,21 @@ def test_redrawn_rows_are_covered_as_often_as_claimed_and_easy_hidden_rows_seldo
     assert 0.94 <= redrawn(validation, hidden, 4_000, random) <= 0.975
     assert fixed(validation, hidden, 1_000, random) > 0.99
     assert fixed(Answers(6_240, 60), hidden, 1_000, random) < 0.2
+
+
+def test_kept_predictions_are_scored_on_their_permutations_hidden_rows(tmp_path: Path) -> None:
+    labels = mnist.read_labels(MNIST_FOLDER)
+    wrong = {"fifteen-0": [0, 1, 2], "champion-0": [2, 3], "champion-1": [5]}
+    for name, rows in wrong.items():
+        predicted = draw(labels, int(name[-1])).hidden.labels.copy()
+        predicted[rows] = (predicted[rows] + 1) % 10
+        np.savez(tmp_path / name, predicted=predicted)
+    kept = hidden.read(tmp_path, labels)
+    lines = hidden.report(kept)
+    assert lines[2:5] == [
+        "| `fifteen` | 0 | 3 | 0.99989 [0.99969, 0.99996] |  |  |",
+        "| `champion` | 0 | 2 | 0.99993 [0.99974, 0.99998] | 2 : 1 | 1 |",
+        "| `champion` | 1 | 1 | 0.99996 [0.99980, 0.99999] |  |  |",
+    ]
+    assert lines[-1].startswith("champion, mean of 2 permutations: 0.99995 [0.9998")
+    assert list(hidden.wrong_by_all(kept[:2])) == [2]

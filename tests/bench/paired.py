@@ -2,12 +2,15 @@
 
 `python -m tests.bench.paired runs/<id>/test.npz <peer's folder>/test.npz --digits data/practice`
 compares two trainings by McNemar's test. Where a side is a folder with a file per seed, as
-tests.bench.race leaves it, the test is about the recipes. It only reports. The pipeline chooses
+tests.bench.race leaves it, the test is about the recipes. A side may also be a file of
+tests/bench/predictions, which tests.bench.predictions writes. It only reports. The pipeline chooses
 nothing by it.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +23,8 @@ from tests.practice.hidden import hidden_of
 def correct(side: Path, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which hidden rows each of a side's files gets right, bool [files, rows].
 
-    `side` is a file with `probabilities`, float [rows, 10], or a folder of such files.
+    `side` is a file with `probabilities`, float [rows, 10], or `predicted`, integers [rows], or a
+    folder of such files.
     """
     paths = sorted(side.glob("*.npz")) if side.is_dir() else [side]
     if not paths:
@@ -28,8 +32,13 @@ def correct(side: Path, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     rows = []
     for path in paths:
         with np.load(path) as stored:
-            rows.append(stored["probabilities"].argmax(axis=1) == labels)
+            rows.append(predicted(stored) == labels)
     return np.stack(rows)
+
+
+def predicted(stored: Mapping[str, NDArray[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the predicted digits in a file of probabilities or of predictions."""
+    return stored["predicted"] if "predicted" in stored else stored["probabilities"].argmax(axis=1)
 
 
 def describe(names: tuple[str, str], first: NDArray[np.bool_], second: NDArray[np.bool_]) -> str:
