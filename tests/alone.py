@@ -9,7 +9,7 @@ from pipeline.data.digits import Digits
 from pipeline.executors.recorder import Recorder
 from pipeline.recipe import Recipe
 from pipeline.runs import RESUME_FILE, AverageRecord, Member, Run, RunStore, TrainingRecord
-from pipeline.training.events import Event, StepEnded
+from pipeline.training.events import Event, StepEnded, Validating
 from pipeline.training.hardware import prepare
 from pipeline.training.loop import train_member
 
@@ -77,7 +77,7 @@ class Alone:
             recorder.on_record = note
 
             def on_event(event: Event) -> None:
-                if not isinstance(event, StepEnded):
+                if not isinstance(event, StepEnded | Validating):
                     self.events.append(event)
                 recorder.on_event(event)
 

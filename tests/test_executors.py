@@ -25,7 +25,7 @@ from pipeline.executors.tasks import Task
 from pipeline.recipe import load
 from pipeline.runs import Member, RunStore
 from pipeline.stages.request import Request
-from pipeline.training.events import Began, EpochEnded, Failed, Finished, StepEnded
+from pipeline.training.events import Began, EpochEnded, Failed, Finished, StepEnded, Validating
 from tests.bench.kills import differences
 from tests.commands import REPOSITORY, Command, command, wait_until
 
@@ -132,9 +132,31 @@ def test_an_error_in_a_worker_is_reported_and_a_dead_idle_worker_is_replaced(
         while slot.task:
             events.append(slot.receive())
         kinds = [type(event) for event in events if not isinstance(event, StepEnded)]
-        assert kinds == [Began, EpochEnded, Finished]
+        assert kinds == [Began, Validating, EpochEnded, Finished]
     finally:
         slot.close()
+
+
+def test_a_member_can_be_stopped_and_its_worker_is_renewed_after_some_members(
+    labelled: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "RENEWED_AFTER", 2)
+    split = hold_out(labelled.labels, 0.25, 0, "d" * 64)
+    long = load("mlp_50", "training.epochs=1000000 training.precision=float32")
+    arrangement, workers = Arrangement("processes", 1, 1, 0), []
+    with processes.open_slots(tmp_path, labelled, arrangement, 1, 0) as (slot,):
+        for index in range(3):
+            slot.start(Task(long, Member(index=index, seed=0), split, threads=1))
+            while not isinstance(slot.receive(), EpochEnded):
+                pass
+            (worker,) = slot.pool._processes
+            workers.append(worker)
+            slot.stop()
+            while slot.task:
+                event = slot.receive()
+            assert event == Failed(index, "it was asked to stop")
+    first, second, third = workers
+    assert first == second != third
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.files import locked, write_text
+from pipeline.common.files import locked, scratch_in, write_text
 
 HOLDER = """
 import sys
@@ -99,3 +99,14 @@ def test_threads_exclude_each_other(path: Path) -> None:
 def test_a_thread_that_locks_twice_gets_an_error(path: Path) -> None:
     with locked(path), pytest.raises(RuntimeError, match="Deadlock"), locked(path):
         pass
+
+
+def test_scratch_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".scratch-left"
+    (left / "folder").mkdir(parents=True)
+    with scratch_in(tmp_path) as first:
+        assert not left.exists()
+        with scratch_in(tmp_path) as second:
+            assert first.is_dir()
+            assert second.is_dir()
+    assert not list(tmp_path.glob(".scratch-*"))

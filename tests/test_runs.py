@@ -14,7 +14,16 @@ import pytest
 from pipeline import recipe
 from pipeline.common import files
 from pipeline.common.errors import PipelineError
-from pipeline.runs import AverageRecord, Member, Run, RunStore, as_json, describe
+from pipeline.runs import (
+    AverageRecord,
+    Member,
+    Run,
+    RunStore,
+    as_json,
+    describe,
+    describe_all,
+    unreadable_as_json,
+)
 from tests.alone import training_record
 
 
@@ -129,6 +138,26 @@ def test_the_states_of_members_are_described(store: RunStore) -> None:
     assert run.state() == "interrupted"
     assert describe(run)[1] == "  4 members: 1 done, 1 interrupted, 1 failed, 1 pending"
     assert as_json(run)["members"][1]["status"] == "interrupted"
+
+
+def test_the_size_of_a_folder_counts_what_is_in_it_and_follows_no_link(store: RunStore) -> None:
+    assert describe_all([], []) == "no runs yet; make submit makes one"
+    run = store.create(training_record(status="done", reason="a reason"))
+    checkpoint = run.member_folder(0) / "checkpoints" / "a.keras"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"x" * 2_000_000)
+    damaged = store.folder / "damaged"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("x" * 1_000)
+    link = damaged / "link"
+    link.symlink_to(checkpoint)
+    record = (run.folder / "run.json").stat().st_size
+    expected = f"{run.id}  done  {run.record.created_at}  2.0 MB  a reason"
+    assert describe(run) == [expected]
+    assert as_json(run)["bytes"] == 2_000_000 + record
+    assert unreadable_as_json(damaged, "not JSON")["bytes"] == 1_000 + link.lstat().st_size
+    assert describe_all([run], []) == "1 run, 2.0 MB in all"
+    assert describe_all([run], [damaged]) == "2 runs, 1 of them unreadable, 2.0 MB in all"
 
 
 def test_a_running_only_member_is_described_with_its_process(store: RunStore) -> None:

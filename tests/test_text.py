@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.common.text import printable
+from pipeline.common.text import printable, size_text
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,20 @@ from pipeline.common.text import printable
 def test_control_characters_are_escaped_and_long_texts_cut(text: object, expected: str) -> None:
     assert printable(text) == expected
     assert printable(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1_000, "1 kB"),
+        (95_600, "96 kB"),
+        (999_600, "1.0 MB"),
+        (12_399_999, "12.4 MB"),
+        (999_400_000, "999.4 MB"),
+        (3_100_000_000, "3.1 GB"),
+    ],
+)
+def test_a_size_has_the_unit_that_fits(count: int, expected: str) -> None:
+    assert size_text(count) == expected

@@ -24,6 +24,10 @@ class DivergedError(PipelineError):
     """A loss became infinite or NaN."""
 
 
+class FailedRunError(PipelineError):
+    """Too few members of a run succeeded: a matter of its recipe, while other runs may succeed."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP: the same as Ctrl-C, with the signal's name as the message."""
 

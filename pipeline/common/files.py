@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -112,6 +112,29 @@ def temporary_files_in(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+_IN_USE = ".in-use"
+
+
+@contextmanager
+def scratch_in(parent: Path) -> Iterator[Path]:
+    """Make a folder in `parent` for the block. Remove those that killed processes have left."""
+    with ExitStack() as stack:
+        with locked(parent / ".scratch"):
+            for left in parent.glob(".scratch-*"):
+                with suppress(OSError), (left / _IN_USE).open("a") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left)
+            name = stack.enter_context(
+                tempfile.TemporaryDirectory(
+                    dir=parent, prefix=".scratch-", ignore_cleanup_errors=True
+                )
+            )
+            file = stack.enter_context((Path(name) / _IN_USE).open("a"))
+            with suppress(OSError):  # not every disk has locks; then there is no removal either
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield Path(name)
+
+
 def write_text(target: Path, text: str) -> None:
     """Write `text` to `target` as UTF-8, wholly or not at all."""
     with replacing(target) as temporary:
@@ -142,3 +165,17 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder. Links are not followed.
+
+    What vanishes meanwhile, or may not be read, counts as nothing.
+    """
+    try:
+        if not stat.S_ISDIR((status := path.lstat()).st_mode):
+            return status.st_size
+        with os.scandir(path) as entries:
+            return sum(size(Path(entry)) for entry in entries)
+    except OSError:
+        return 0

@@ -3,20 +3,12 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 Report = Callable[[str], None]
 """Takes one line of text for the person."""
@@ -24,6 +16,23 @@ Report = Callable[[str], None]
 
 def ignore(line: str) -> None:
     """Drop the line. A `Report` for work that nobody needs to follow."""
+
+
+@dataclass
+class _Pace:
+    """The mean time per unit of work since the first call, before which a network is compiled.
+
+    Rich's own estimate ends with the first epoch of a bar, and errs for members side by side.
+    """
+
+    began: tuple[float, float] | None = None
+
+    def left(self, done: float, rest: float) -> str:
+        """Return the time that the rest takes, in words. Empty before there is a pace."""
+        now = time.monotonic()
+        self.began = self.began or (now, done)
+        since, before = self.began
+        return f"{_duration((now - since) / (done - before) * rest)} left" if done > before else ""
 
 
 @dataclass
@@ -35,6 +44,7 @@ class _MemberBar:
     first_epoch: int
     started: float
     done: int = 0
+    pace: _Pace = field(default_factory=_Pace)
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -61,21 +71,20 @@ class RunProgress:
         self._epochs_left = {index: float(epochs - done) for index, done in epochs_done.items()}
         self._epochs_trained = 0.0  # by this process, with fractions
         self._started = time.monotonic()
+        self._pace = _Pace()
         self._in_training: dict[int, _MemberBar] = {}
         self._bars = Progress(
             TextColumn("{task.description:>11}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=30),  # so that a line has at most 80 columns
+            TextColumn("{task.fields[state]:>10}"),
+            TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
             transient=True,
             # Rich prints lines above the bars, unless stdout is a file or a pipe.
             redirect_stdout=sys.stdout.isatty(),
             disable=not sys.stderr.isatty(),  # Rich believes FORCE_COLOR, which notebooks set
         )
-        self._run_bar = self._bars.add_task("run at most", total=None)
+        self._run_bar = self._bars.add_task("run at most", total=None, state="", left="")
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -98,7 +107,7 @@ class RunProgress:
         self.end(index)
         if not self._epochs_trained:
             self._started = time.monotonic()  # the time before was not training
-        bar = self._bars.add_task(self.name(index), total=steps)
+        bar = self._bars.add_task(self.name(index), total=steps, state="", left="")
         self._in_training[index] = _MemberBar(bar, steps, epoch, time.monotonic())
         self._epochs_left[index] = self._epochs - epoch
 
@@ -109,10 +118,27 @@ class RunProgress:
         self._epochs_trained += (done - member.done) / member.steps
         member.done = done
         self._epochs_left[index] = self._epochs - member.first_epoch - done / member.steps
-        name = f"{self.name(index)} epoch {epoch}".strip()
-        self._bars.update(member.bar, description=name, completed=step)
-        total = self._epochs_trained + sum(self._epochs_left.values())
-        self._bars.update(self._run_bar, completed=self._epochs_trained, total=total)
+        self._bars.update(
+            member.bar,
+            description=f"{self.name(index)} epoch {epoch}".strip(),
+            completed=step,
+            state=f"{step}/{member.steps}",
+            left=member.pace.left(done, member.steps - step),
+        )
+        trained, rest = self._epochs_trained, sum(self._epochs_left.values())
+        self._bars.update(
+            self._run_bar,
+            completed=trained,
+            total=trained + rest,
+            state=f"{int(round(trained, 3))}/{trained + rest:.0f}",
+            left=self._pace.left(trained, rest),
+        )
+
+    def validate(self, index: int, epoch: int) -> None:
+        """Show that a member has done all steps of an epoch, and is being validated."""
+        member = self._in_training[index]
+        self.step(index, epoch, member.steps)
+        self._bars.update(member.bar, state="validating", left="")
 
     def end_epoch(self, index: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Print an epoch's metrics and how long the rest takes at most."""

@@ -1,5 +1,6 @@
 """Before the work begins: the standard streams, TensorFlow's greeting, and a look for a GPU."""
 
+import logging
 import os
 import resource
 import subprocess
@@ -47,9 +48,12 @@ def quiet_start() -> Iterator[None]:
 
     TensorFlow 2.21 greets from C++ with lines about oneDNN and missing CUDA drivers. No setting
     silences them, because they come before its logging reads TF_CPP_MIN_LOG_LEVEL. That variable,
-    unless a person has set it, limits later lines to fatal errors.
+    unless a person has set it, limits later lines to fatal errors. Those from Python, as about the
+    functions that a process traces for each of its networks, are limited to errors.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held_back:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.common.errors import PipelineError
 from pipeline.recipe import Recipe
+from pipeline.recipe.spelling import suggestion
 from pipeline.runs import Member
 
 EXECUTORS = {
@@ -41,7 +42,8 @@ class Arrangement:
 def check_executor(name: str) -> None:
     """Raise PipelineError unless `name` is a value of `EXECUTOR`."""
     if name not in EXECUTORS:
-        raise PipelineError(f"EXECUTOR is {name!r}; use one of {', '.join(EXECUTORS)}")
+        hint = suggestion(name, EXECUTORS)
+        raise PipelineError(f"EXECUTOR is {name!r}{hint}; use one of {', '.join(EXECUTORS)}")
 
 
 def planned_members(recipe: Recipe) -> list[Member]:

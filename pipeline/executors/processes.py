@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,8 +24,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from loky import BrokenProcessPool, ProcessPoolExecutor
 
+from pipeline.common.errors import PipelineError
 from pipeline.common.startup import quiet_start
 from pipeline.data.digits import Digits
+from pipeline.executors.plan import Arrangement
 from pipeline.executors.tasks import Task, Work
 from pipeline.training.events import Event, Failed, Finished, failure
 
@@ -32,40 +35,62 @@ from pipeline.training.events import Event, Failed, Finished, failure
 def train_all(work: Work) -> None:
     """Train up to `at_once` members at a time. A lost process costs its own member only."""
     waiting = deque(work.tasks)
-    with TemporaryDirectory(dir=work.scratch, ignore_cleanup_errors=True) as name:
+    arrangement, gpus = work.arrangement, len(work.hardware.gpus)
+    count = min(arrangement.at_once, len(work.tasks))
+    with open_slots(work.scratch, work.labelled, arrangement, count, gpus) as slots:
+        while waiting or any(slot.task for slot in slots):
+            for slot in slots:
+                if waiting and not slot.task:
+                    slot.start(waiting.popleft())
+            for _, event in next_events(slots):
+                work.on_event(event)
+                if isinstance(event, Failed) and (task := work.retry(event)):
+                    waiting.append(task)
+
+
+@contextmanager
+def open_slots(
+    folder: Path, labelled: Digits, arrangement: Arrangement, count: int, gpus: int
+) -> Iterator[list["WorkerSlot"]]:
+    """Open `count` slots for members that train on rows of `labelled`, until the block ends.
+
+    `folder` is for temporary files, and `gpus` is the number of this machine's GPUs.
+    """
+    with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
         scratch = Path(name)
-        np.save(scratch / "images.npy", work.labelled.images)
-        np.save(scratch / "labels.npy", work.labelled.labels)
-        count = min(work.arrangement.at_once, len(work.tasks))
-        slots = [WorkerSlot(scratch, _environment(work, number)) for number in range(count)]
+        np.save(scratch / "images.npy", labelled.images)
+        np.save(scratch / "labels.npy", labelled.labels)
+        environments = [_environment(arrangement, number, gpus) for number in range(count)]
+        slots = [WorkerSlot(scratch, environment) for environment in environments]
         try:
-            while waiting or any(slot.task for slot in slots):
-                for slot in slots:
-                    if waiting and not slot.task:
-                        slot.start(waiting.popleft())
-                for event in _next_events(slots):
-                    work.on_event(event)
-                    if isinstance(event, Failed) and (task := work.retry(event)):
-                        waiting.append(task)
+            yield slots
         finally:
             for slot in slots:
                 slot.close()
 
 
-def _next_events(slots: list["WorkerSlot"]) -> Iterator[Event]:
-    """Wait for events. Yield the next one of each slot that has any."""
+def next_events(slots: list["WorkerSlot"]) -> Iterator[tuple["WorkerSlot", Event]]:
+    """Wait for events. Yield each slot that has any, with the next one."""
     busy = {slot.connection: slot for slot in slots if slot.task}
     for connection in wait(list(busy)):
-        yield busy[connection].receive()  # type: ignore[index]
+        slot = busy[connection]  # type: ignore[index]
+        yield slot, slot.receive()
 
 
-def _environment(work: Work, slot: int) -> dict[str, str]:
+def _environment(arrangement: Arrangement, slot: int, gpus: int) -> dict[str, str]:
     """Return a worker's environment variables. They are set before it imports anything."""
-    threads = str(work.arrangement.threads)
-    variables = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    if work.arrangement.gpus:
-        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(slot, len(work.hardware.gpus), os.environ)
+    # loky would replace a worker that has grown by 300 MB. A slot does that (RENEWED_AFTER).
+    variables = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
+    if arrangement.threads:
+        threads = str(arrangement.threads)
+        variables |= {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    if arrangement.gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = gpu_of(slot, gpus, os.environ)
     return variables
+
+
+RENEWED_AFTER = 20
+"""Members after which a worker's process is replaced. Each leaves some 30 MB of TensorFlow's."""
 
 
 def gpu_of(slot: int, gpus: int, environment: Mapping[str, str]) -> str:
@@ -85,6 +110,7 @@ class WorkerSlot:
         self.task: Task | None = None
         self._scratch = scratch
         self._environment = environment
+        self._trained = 0
         self._open()
 
     def _open(self) -> None:
@@ -98,6 +124,9 @@ class WorkerSlot:
     def start(self, task: Task) -> None:
         """Start to train the task's member in the worker process."""
         self.task = task
+        if self._trained == RENEWED_AFTER:
+            self._replace()
+        self._trained += 1
         try:
             self._future = self.pool.submit(_run, task)
         except BrokenProcessPool:  # the process died after its last member
@@ -118,6 +147,12 @@ class WorkerSlot:
             self.task = None
         return event
 
+    def stop(self) -> None:
+        """Ask the worker to end its member, which then fails. It may still finish first."""
+        assert self.task
+        with suppress(OSError):  # a lost process is noticed when its next event is read
+            self.connection.send(self.task.member.index)
+
     def _lost(self, index: int) -> Failed:
         assert self._future
         # loky gives the exit codes in braces, as in {SIGKILL(-9)}.
@@ -129,12 +164,13 @@ class WorkerSlot:
 
     def _replace(self) -> None:
         self.close()
+        self._trained = 0
         self._open()
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self.connection.close()
         self.pool.shutdown(kill_workers=True)
+        self.connection.close()  # a living worker would take it for the end of this process
 
 
 class _Worker:
@@ -143,6 +179,8 @@ class _Worker:
     connection: Connection
     scratch: Path
     labelled: Digits
+    stopped: int | None = None
+    """The index of the member that is to end."""
 
 
 def _begin(connection: Connection, scratch: Path) -> None:
@@ -154,13 +192,17 @@ def _begin(connection: Connection, scratch: Path) -> None:
         np.load(scratch / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")
     )
     _Worker.labelled = Digits(images=images, labels=labels)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_listen, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Wait until the other end of the pipe is closed, then end: nobody would get more events."""
+def _listen() -> None:
+    """Note which member is to stop. End where the other end of the pipe is closed.
+
+    Nobody would get more events then.
+    """
     try:
-        _Worker.connection.recv()
+        while True:
+            _Worker.stopped = _Worker.connection.recv()
     except (EOFError, OSError):
         for _ in range(20):  # another worker may still write there
             shutil.rmtree(_Worker.scratch, ignore_errors=True)
@@ -173,10 +215,16 @@ def _end_with_parent() -> None:
 def _run(task: Task) -> None:
     """Train a member and send its events, whatever goes wrong."""
     connection = _Worker.connection
+
+    def on_event(event: Event) -> None:
+        connection.send(event)
+        if _Worker.stopped == event.index and not isinstance(event, Finished | Failed):
+            raise PipelineError("it was asked to stop")
+
     try:
         with quiet_start():
             from pipeline.executors.worker import run_task
         with TemporaryDirectory(dir=_Worker.scratch) as name:
-            run_task(task, _Worker.labelled, Path(name), connection.send)
+            run_task(task, _Worker.labelled, Path(name), on_event)
     except BaseException as error:
         connection.send(failure(task.member.index, error))

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from pipeline.common.errors import PipelineError
+from pipeline.common.errors import FailedRunError, PipelineError
 from pipeline.common.progress import Report, RunProgress
 from pipeline.data.digits import Digits
 from pipeline.data.split import Split
@@ -16,7 +16,7 @@ from pipeline.executors.plan import Arrangement
 from pipeline.executors.recorder import Recorder
 from pipeline.executors.tasks import Task, Work
 from pipeline.runs import RESUME_FILE, SCRATCH_FOLDER, Member, Run
-from pipeline.training.events import Failed
+from pipeline.training.events import Event, Failed, OnEvent
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
@@ -73,12 +73,14 @@ def train_members(
     arrangement: Arrangement,
     hardware: Hardware,
     report: Report,
+    watch: OnEvent,
 ) -> None:
     """Train every member of the run that is not done, and record each of its epochs.
 
     `splits` has one entry per fold, or one for a hold-out. A member trains on the rows outside its
     fold and validates on the rows inside. A member that fails is tried again as often as the
-    recipe allows. Raises PipelineError if fewer members succeed than the recipe requires.
+    recipe allows. `watch` gets each event once it is recorded. Raises FailedRunError if fewer
+    members succeed than the recipe requires, and what `watch` raises.
     """
     train_all = find_executor(arrangement.executor)
     queue = RetryQueue(run, splits, arrangement.threads)
@@ -97,7 +99,11 @@ def train_members(
             report(f"{progress.name(failed.index) or 'training'}: trying again")
             return queue.task(failed.index)
 
-        tasks, on_event = [queue.task(member.index) for member in pending], recorder.on_event
+        def on_event(event: Event) -> None:
+            recorder.on_event(event)
+            watch(event)
+
+        tasks = [queue.task(member.index) for member in pending]
         if tasks:
             train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
     for line in failure_report(run):
@@ -116,17 +122,17 @@ def find_executor(name: str) -> Callable[[Work], None]:
 
 
 def failure_report(run: Run) -> list[str]:
-    """Return the lines that report failed members. Raises PipelineError if too few succeeded."""
+    """Return the lines that report failed members. Raises FailedRunError if too few succeeded."""
     members, required = run.record.members, run.training.recipe.members.needed
     failed = [one for one in members if one.status == "failed"]
     if not failed:
         return []
     if len(members) == 1:
-        raise PipelineError(f"run {run.id}: {failed[0].reason}")
+        raise FailedRunError(f"run {run.id}: {failed[0].reason}")
     reasons = "; ".join(f"member {one.index + 1}: {one.reason}" for one in failed)
     counts = f"{len(failed)} of {len(members)} members"
     if len(members) - len(failed) < required:
-        raise PipelineError(
+        raise FailedRunError(
             f"run {run.id}: {counts} failed, and members.required is {required} ({reasons}); mend "
             "that and run the same command again, which keeps the members that are done, or "
             "require fewer with SET"

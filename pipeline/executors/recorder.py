@@ -8,7 +8,16 @@ from pipeline.common.progress import Report, RunProgress
 from pipeline.common.text import printable
 from pipeline.runs import CHECKPOINTS_FOLDER, HISTORY_FILE, RESUME_FILE, Member, Run, now
 from pipeline.runs.fields import LONGEST_TEXT
-from pipeline.training.events import Began, EpochEnded, Event, Failed, Files, Finished, StepEnded
+from pipeline.training.events import (
+    Began,
+    EpochEnded,
+    Event,
+    Failed,
+    Files,
+    Finished,
+    StepEnded,
+    Validating,
+)
 
 HEARTBEAT_EVERY = 10.0
 """Seconds after which a member's heartbeat is written to run.json between two epochs."""
@@ -42,6 +51,8 @@ class Recorder:
                 self._progress.step(index, epoch, step)
                 if time.monotonic() - self._saved_at > HEARTBEAT_EVERY:
                     self._save()
+            case Validating(epoch=epoch):
+                self._progress.validate(index, epoch)
             case EpochEnded(epoch=epoch, metrics=metrics):
                 self._store_epoch(event)
                 self._progress.end_epoch(index, epoch, metrics)

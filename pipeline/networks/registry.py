@@ -83,6 +83,16 @@ def check(name: str, dropout_rates: Mapping[str, float]) -> None:
             )
 
 
+def own_dropout_rates(name: str) -> dict[str, float]:
+    """Return the rates that a network has where none are given, in [0, 1), by their names.
+
+    Raises PipelineError as `check` does.
+    """
+    check(name, {})
+    parameters = inspect.signature(_REGISTRY[name]).parameters
+    return {key: float(one.default) for key, one in parameters.items()}
+
+
 def build(
     name: str, dropout_rates: Mapping[str, float] | None = None, pixel_maximum: float = 1.0
 ) -> keras.Model:

@@ -1,5 +1,6 @@
 """Recipes: TOML files with every setting that shapes a run."""
 
+from pipeline.recipe.grid import MOST_COMBINATIONS, parse_grid
 from pipeline.recipe.loading import load, names
 from pipeline.recipe.schema import (
     AugmentationSettings,
@@ -12,6 +13,7 @@ from pipeline.recipe.schema import (
 from pipeline.recipe.writing import as_toml
 
 __all__ = [
+    "MOST_COMBINATIONS",
     "AugmentationSettings",
     "CheckpointSettings",
     "PredictionSettings",
@@ -21,4 +23,5 @@ __all__ = [
     "as_toml",
     "load",
     "names",
+    "parse_grid",
 ]

@@ -100,6 +100,14 @@ def refuse_unknown(settings: Settings, origin: str) -> None:
             raise PipelineError(f"recipe {origin}: {_explain_unknown(key, value)}")
 
 
+def refuse_unknown_word(key: str, variable: str) -> None:
+    """Raise PipelineError if a key in the text of a variable such as `SWEEP` is no setting."""
+    if key not in SETTINGS:
+        near = closest_setting(key)
+        hint = f"did you mean {near}?" if near else "docs/recipes.md lists the keys"
+        raise PipelineError(f"{variable} gives the unknown key {shown(key)}; {hint}")
+
+
 def _explain_unknown(key: str, value: object) -> str:
     if key in TABLES:
         settings = ", ".join(TABLES[key])

@@ -6,7 +6,6 @@ names the file, the key, the value and what is allowed.
 
 import os
 import re
-import shlex
 import stat
 import tomllib
 from pathlib import Path
@@ -18,7 +17,6 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.text import printable
 from pipeline.recipe.keys import (
     SETTINGS,
-    TABLES,
     Settings,
     allowed_numbers,
     flatten,
@@ -28,29 +26,32 @@ from pipeline.recipe.keys import (
     shown,
 )
 from pipeline.recipe.schema import Recipe
-from pipeline.recipe.spelling import closest
+from pipeline.recipe.spelling import closest, recipe_names
 from pipeline.recipe.unused import merge, refuse_unused
+from pipeline.recipe.words import split_words
 
 RECIPES_FOLDER = Path(__file__).parents[1] / "recipes"
 
 LARGEST_RECIPE = 50_000  # bytes; tomllib takes seconds for the worst file of this size
-LONGEST_SET = 10_000  # characters
 
 
 def names() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
-    return sorted(
-        path.relative_to(RECIPES_FOLDER).with_suffix("").as_posix()
-        for path in RECIPES_FOLDER.rglob("*.toml")
-    )
+    return recipe_names()
 
 
-def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Recipe:
+def load(
+    name_or_path: str,
+    settings: str = "",
+    seed: int | None = None,
+    varied: Settings | None = None,
+) -> Recipe:
     """Return the recipe of that name, or of that TOML file, with changes applied and checked.
 
     `settings` holds dotted changes as `SET` takes them ("training.epochs=3 seed=1"). A value is
     TOML, else a plain string. `key=none` unsets a key of the file, so that its default applies,
     unless "none" is one of the key's values (augmentation.engine). `seed` replaces the recipe's.
+    `varied` are changes of a sweep or a search, parsed, which replace those of `settings`.
 
     A relative `network.file` starts at the folder of the recipe file, or at the working directory
     where `SET` gives it. The result holds the absolute path.
@@ -61,7 +62,10 @@ def load(name_or_path: str, settings: str = "", seed: int | None = None) -> Reci
     path = _find(name_or_path)
     origin = f"{path.name} with SET={shown(settings)}" if settings else path.name
     file_settings = _with_absolute_file(_read(path), path.parent)
-    changes = _with_absolute_file(_parse_changes(settings), Path())
+    for key, value in (varied or {}).items():
+        if value is not None and key != "seed":  # what the person has varied
+            origin += f" and {key}={value}"
+    changes = _with_absolute_file(_parse_changes(settings) | (varied or {}), Path())
     refuse_unknown(file_settings | changes, origin)
     merged = merge(file_settings, changes)
     if seed is not None:
@@ -147,32 +151,8 @@ def _unreadable(error: Exception) -> str:
 
 
 def _parse_changes(settings: str) -> Settings:
-    if len(settings) > LONGEST_SET:
-        raise PipelineError(
-            f"SET is {shown(settings)}; at most {LONGEST_SET:,} characters are allowed; write a "
-            "recipe file"
-        )
-    try:
-        words = shlex.split(settings)
-    except ValueError as error:
-        raise PipelineError(
-            f'SET is {shown(settings)}: {error}; write SET="key=value ..."'
-        ) from None
-    entries = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise PipelineError(
-                f"SET holds {shown(word)}; each word must be key=value, as in "
-                'SET="training.epochs=3"'
-            )
-        if key in TABLES:
-            raise PipelineError(
-                f"SET gives the whole table {key}; use dotted keys, as in "
-                f'SET="{key}.{next(iter(TABLES[key]))}=..."'
-            )
-        entries.append((key, parse_value(key, value)))
-    return flatten(entries, "SET")
+    words = split_words("SET", settings)
+    return flatten([(key, parse_value(key, value)) for key, value in words], "SET")
 
 
 def _with_absolute_file(settings: Settings, folder: Path) -> Settings:

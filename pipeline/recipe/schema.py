@@ -5,13 +5,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipeline.recipe.varies import Varies
+
 MOST_MEMBERS = 1_000
 MOST_EPOCHS = 1_000_000_000
 HIGHEST_RATE = 1e30  # float32 holds it; a loss that diverges is noticed in training
 
 Epochs = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
 Rate = Annotated[float, Field(ge=0, le=HIGHEST_RATE)]
+Decay = Annotated[Rate, Varies(1e-3, 1e-1, log=True)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Dropout = Annotated[float | None, Field(ge=0, lt=1), Varies(0.0, 0.6)]
+Shift = Annotated[Share, Varies(0.0, 0.15)]
 
 
 class Section(BaseModel):
@@ -38,10 +43,8 @@ class NetworkSettings(Section):
     file: str | None = Field(
         None, description="a Python file that registers it; left out: a network of the package"
     )
-    dropout: float | None = Field(None, ge=0, lt=1, description="rate after dense layers")
-    convolution_dropout: float | None = Field(
-        None, ge=0, lt=1, description="rate after convolutions"
-    )
+    dropout: Dropout = Field(None, description="rate after dense layers")
+    convolution_dropout: Dropout = Field(None, description="rate after convolutions")
     pixel_maximum: float = Field(
         1.0, gt=0, le=255, description="inputs range from 0 to this number"
     )
@@ -62,11 +65,17 @@ class AugmentationSettings(Section):
     """
 
     engine: Literal["warp", "keras", "none"] = Field("warp", description="how images are warped")
-    rotation_range: float = Field(10.0, ge=0, le=180, description="largest angle, in degrees")
-    width_shift_range: Share = Field(0.1, description="largest shift, as a share of the width")
-    height_shift_range: Share = Field(0.1, description="largest shift, as a share of the height")
-    shear_range: float = Field(0.0, ge=0, lt=90, description="largest shear, in degrees")
-    zoom_range: Share = Field(0.1, description="scales height and width by 1 - this to 1 + this")
+    rotation_range: Annotated[float, Varies(0.0, 20.0)] = Field(
+        10.0, ge=0, le=180, description="largest angle, in degrees"
+    )
+    width_shift_range: Shift = Field(0.1, description="largest shift, as a share of the width")
+    height_shift_range: Shift = Field(0.1, description="largest shift, as a share of the height")
+    shear_range: Annotated[float, Varies(0.0, 20.0)] = Field(
+        0.0, ge=0, lt=90, description="largest shear, in degrees"
+    )
+    zoom_range: Annotated[Share, Varies(0.0, 0.2)] = Field(
+        0.1, description="scales height and width by 1 - this to 1 + this"
+    )
 
 
 class TrainingSettings(Section):
@@ -84,21 +93,25 @@ class TrainingSettings(Section):
     epochs: int = Field(
         50, ge=1, le=MOST_EPOCHS, description="upper limit; early stopping may end training sooner"
     )
-    batch_size: int = Field(64, ge=1, le=1_000_000, description="rows per step")
+    batch_size: Annotated[int, Varies(factor=2, log=True)] = Field(
+        64, ge=1, le=1_000_000, description="rows per step"
+    )
     optimizer: Literal["adam", "adamw", "muon", "sgd"] = Field(
         "adam", description="of keras.optimizers; muon for convolutions too"
     )
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, Varies(factor=5, log=True)] = Field(
         1e-3, gt=0, le=HIGHEST_RATE, description="initial; with cosine, the highest rate"
     )
-    momentum: Share = Field(0.95, description="muon only: share of the last step kept")
-    weight_decay: Rate = Field(
-        0.0, description="adamw and muon only: share per step, times the rate"
+    momentum: Annotated[Share, Varies(0.8, 0.98)] = Field(
+        0.95, description="muon only: share of the last step kept"
     )
+    weight_decay: Decay = Field(0.0, description="adamw and muon: share per step, times the rate")
     loss: Literal["categorical_crossentropy", "mean_squared_error"] = Field(
         "categorical_crossentropy", description="between probabilities and the one-hot label"
     )
-    label_smoothing: Share = Field(0.0, description="categorical_crossentropy only: share spread")
+    label_smoothing: Annotated[Share, Varies(0.0, 0.15)] = Field(
+        0.0, description="categorical_crossentropy only: share spread"
+    )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "auto", description="auto: mixed where the GPU or CPU computes it natively, else float32"
     )
@@ -118,16 +131,24 @@ class ScheduleSettings(Section):
     kind: Literal["constant", "cosine", "exponential"] = Field(
         "constant", description="form of the schedule"
     )
-    warm_up: Share = Field(0.3, description="cosine only: share of all steps with a rising rate")
-    factor: float = Field(0.95, gt=0, le=1, description="exponential only: per epoch")
+    warm_up: Annotated[Share, Varies(0.05, 0.5)] = Field(
+        0.3, description="cosine only: share of all steps with a rising rate"
+    )
+    factor: Annotated[float, Varies(0.7, 0.99)] = Field(
+        0.95, gt=0, le=1, description="exponential only: per epoch"
+    )
 
 
 class ReduceOnPlateauSettings(Section):
     """keras.callbacks.ReduceLROnPlateau on validation accuracy."""
 
     enabled: bool = Field(True, description="false: the callback is not used")
-    patience: Epochs = Field(3, description="epochs without better accuracy, then it acts")
-    factor: float = Field(0.5, gt=0, lt=1, description="the rate is multiplied by this number")
+    patience: Annotated[Epochs, Varies(1, 5)] = Field(
+        3, description="epochs without better accuracy, then it acts"
+    )
+    factor: Annotated[float, Varies(0.2, 0.8)] = Field(
+        0.5, gt=0, lt=1, description="the rate is multiplied by this number"
+    )
     min_learning_rate: Rate = Field(1e-5, description="the rate never falls below this")
 
 

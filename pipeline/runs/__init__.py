@@ -1,7 +1,7 @@
 """The run folder: what is recorded, who works on it, and finding runs again."""
 
 from pipeline.runs.arrays import Arrays, DamagedArraysError
-from pipeline.runs.listing import as_json, describe, unreadable_as_json
+from pipeline.runs.listing import as_json, describe, describe_all, unreadable_as_json
 from pipeline.runs.record_file import RECORD_FILE
 from pipeline.runs.records import (
     SCHEMA_VERSION,
@@ -48,6 +48,7 @@ __all__ = [
     "TrainingRecord",
     "as_json",
     "describe",
+    "describe_all",
     "now",
     "unreadable_as_json",
 ]

@@ -48,8 +48,9 @@ def claimed(folder: Path) -> Iterator[None]:
                 "it, or end it with Ctrl-C there"
             )
         file.truncate(0)
-        json.dump({"host": socket.gethostname(), "process": os.getpid()}, file)
-        file.flush()
+        owner = {"host": socket.gethostname(), "process": os.getpid()}
+        with suppress(OSError):  # the lock holds on a full disk too, on which a run is removed
+            os.write(file.fileno(), json.dumps(owner).encode())
         ended = threading.Event()
         heartbeat = threading.Thread(target=_renew, args=(path, ended), daemon=True)
         heartbeat.start()

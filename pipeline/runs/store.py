@@ -71,7 +71,7 @@ class RunStore:
                 runs.append(_read(path))
             except PipelineError as error:
                 self._leave_out(path.parent.name, str(error))
-        for folder in sorted(path.parent for path in self.folder.glob(f"*/{MEMBERS_FOLDER}/")):
+        for folder in (path.parent for path in self._visible(f"{MEMBERS_FOLDER}/")):
             if not (folder / RECORD_FILE).exists():
                 fix = "bring it back, or move the folder away (its checkpoints go with it)"
                 self._leave_out(folder.name, f"{folder / RECORD_FILE} is missing; {fix}")
@@ -104,7 +104,11 @@ class RunStore:
         )
 
     def _record_files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*/{RECORD_FILE}"))
+        return self._visible(RECORD_FILE)
+
+    def _visible(self, name: str) -> list[Path]:
+        """Return what has this name in the folders of runs, but for those being removed."""
+        return sorted(path for path in self.folder.glob(f"*/{name}") if path.parent.name[0] != ".")
 
     def with_identity(self, identity: str, done: bool = True) -> list[Run]:
         """Return the runs of an identity, newest first: those that are done, or the others."""

@@ -43,6 +43,13 @@ class StepEnded(Event):
 
 
 @dataclass(frozen=True)
+class Validating(Event):
+    """All steps of epoch `epoch` are done, and the network predicts the validation rows."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
 class EpochEnded(Event):
     """Epoch `epoch` is over. `files` are its history, its resume file and its checkpoint, if kept.
 

@@ -8,7 +8,7 @@ import keras
 
 from pipeline.runs import HISTORY_FILE, RESUME_FILE, Member, RunStatus
 from pipeline.training.callbacks import Logs
-from pipeline.training.events import Began, EpochEnded, Finished, OnEvent, StepEnded
+from pipeline.training.events import Began, EpochEnded, Finished, OnEvent, StepEnded, Validating
 from pipeline.training.resume import ResumePoint
 
 SECONDS_BETWEEN_STEPS = 0.25
@@ -62,6 +62,10 @@ class Reporter(keras.callbacks.Callback):
         if time.monotonic() - self._reported_at >= SECONDS_BETWEEN_STEPS:
             self._reported_at = time.monotonic()
             self._on_event(StepEnded(self._member.index, self._epoch + 1, batch + 1))
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Report that the epoch's validation begins."""
+        self._on_event(Validating(self._member.index, self._epoch + 1))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Report the epoch with all its files."""
