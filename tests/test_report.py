@@ -15,7 +15,7 @@ from pipeline.competitions.ledger import Upload
 from pipeline.data.dataset import DataFiles, open_dataset
 from pipeline.runs import Run
 from tests.browser import OpenPage, chromium, open_page
-from tests.scored_runs import ScoredRuns, upload
+from tests.scored_runs import ScoredRuns, upload, write_search
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -68,6 +68,10 @@ def root(tmp_path_factory: pytest.TempPathFactory, small_digits: Path) -> Path:
     uploads = [upload(range(0), 0.99, **revealed), upload(range(10), 0.97, submitted_at="2026-02")]
     uploads += [upload(range(count), 0.99 - count / 1000) for count in (1, 2, 9)]
     write_records(root / "submissions" / "ledger.csv", Upload, uploads)
+    write_search(root / "runs" / "searches" / "quick-1", HOSTILE)
+    damaged = root / "runs" / "searches" / "quick-2" / "search.json"
+    damaged.parent.mkdir()
+    damaged.write_text('{"id": 1}')
     return root
 
 
@@ -244,6 +248,29 @@ def test_the_public_scores_are_drawn_with_their_correlation(opened: OpenPage) ->
     table = opened.page.text_content("#group-0") or ""
     assert "0.97000 r" in table
     assert "0.981000.98500" in table, "the private score, and that on all hidden rows"
+
+
+def test_a_search_shows_what_was_tried_what_mattered_and_both_figures(opened: OpenPage) -> None:
+    section = opened.page.locator("#searches")
+    text = section.inner_text()
+    assert "trial 1 0.99500, the recipe itself 0.99000 (+0.00500)" in text
+    assert "0.99000, the recipe itself 0.98000 (+0.01000" in text
+    assert "better by more than chance" in text
+    assert section.locator("[data-chart=trials] svg [aria-roledescription=point]").count() == 3
+    bars = section.locator("[data-chart=importance] svg [aria-roledescription=bar]").all()
+    labels = [str(bar.get_attribute("aria-label")) for bar in bars]
+    assert [label.startswith(("share: 0.75", "setting: network")) for label in labels] == [
+        True,
+        False,
+    ]
+    section.locator("summary").click()
+    rows = [row.split("\t")[:3] for row in section.locator("tbody tr").all_inner_texts()]
+    assert rows == [
+        ["1", "completed", "0.99500"],
+        ["0", "completed", "0.99000"],
+        ["2", "pruned", "0.98000"],
+        ["3", "failed", ""],
+    ]
 
 
 def test_the_keyboard_reaches_all_that_can_be_operated(opened: OpenPage) -> None:

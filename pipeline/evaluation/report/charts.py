@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from pipeline.evaluation.comparison.model import Group, PublicScores, RecipeRow, RunRow
+from pipeline.search.record import SearchRecord
 
 MOST_RECIPES = 40
 """The most recipes in one chart of intervals."""
@@ -183,6 +184,69 @@ def reliability() -> Spec:
         ),
     ).properties(height=260)
     return _spec(layers, "Share of right rows against confidence, with 95 % intervals.")
+
+
+def trials(search: SearchRecord) -> Spec:
+    """Return the accuracy of a search's trials in their order, with the best completed so far."""
+    values, best = [], []
+    highest = 0.0
+    for one in search.trials:
+        if one.value is None:
+            continue
+        values.append({"trial": one.number, "accuracy": 100 * one.value, "state": one.state})
+        if one.state == "completed":
+            highest = max(highest, one.value)
+            best.append({"trial": one.number, "accuracy": 100 * highest})
+    x = alt.X("trial:Q", title="trial", axis=alt.Axis(format="d", tickMinStep=1))
+    y = alt.Y("accuracy:Q", title="validation accuracy (%)", scale=_from_worst(search))
+    states = ["completed", "pruned", "running", "interrupted"]
+    points = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_point(filled=True, size=55, opacity=0.8, clip=True)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "state:N",
+                scale=alt.Scale(domain=states, range=[_ACCENT, _FAINT, _LINE, _LINE]),
+                legend=alt.Legend(orient="top", title=None, values=states[:2]),
+            ),
+            tooltip=["trial:Q", "state:N", *_numbers("accuracy", form=".3f")],
+        )
+    )
+    line = (
+        alt.Chart(alt.InlineData(values=best))
+        .mark_line(color=_ACCENT, interpolate="step-after", strokeWidth=1.5)
+        .encode(x=x, y=y)
+    )
+    description = f"Validation accuracy of the {len(values)} trials of {search.id}."
+    return _spec(alt.layer(line, points).properties(height=280), description)
+
+
+def _from_worst(search: SearchRecord) -> alt.Scale:
+    """Return a scale that begins at the worst completed trial: pruned ones may lie far below."""
+    completed = [100 * (one.value or 0) for one in search.completed]
+    if not completed:
+        return alt.Scale(zero=False)
+    low, high = min(completed), max(completed)
+    room = max(0.05 * (high - low), 0.02)
+    return alt.Scale(domain=[low - room, min(100.0, high + room)], nice=False)
+
+
+def importance(shares: Mapping[str, float]) -> Spec:
+    """Return how much each setting mattered, as bars, the highest share at the top."""
+    values = [{"setting": key, "share": share} for key, share in shares.items()]
+    bars = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar(color=_ACCENT)
+        .encode(
+            x=alt.X("share:Q", title="share", scale=alt.Scale(domainMin=0)),
+            y=alt.Y("setting:N", title=None, sort=None, axis=alt.Axis(labelLimit=260)),
+            tooltip=["setting:N", *_numbers("share", form=".2f")],
+        )
+        .properties(height=22 * max(len(values), 2))
+    )
+    return _spec(bars, "How much each setting of a search mattered.")
 
 
 def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart, description: str) -> Spec:

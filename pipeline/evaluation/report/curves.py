@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.pictures import read_history
+from pipeline.evaluation.history import read_history
 from pipeline.runs import HISTORY_FILE, Run, TrainingRecord
 
 _LEAST = {"error": 0.01, "loss": 1e-6}

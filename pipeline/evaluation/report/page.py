@@ -15,18 +15,24 @@ from markupsafe import Markup
 from pipeline.common import files
 from pipeline.evaluation.comparison.explanations import lines as explanations
 from pipeline.evaluation.comparison.model import Comparison
-from pipeline.evaluation.report import charts, curves, settings, tables
+from pipeline.evaluation.report import charts, curves, searches, settings, tables
 from pipeline.evaluation.report.digits import DigitPictures
 from pipeline.evaluation.report.run_details import RunDetails, describe
 from pipeline.runs import Run
+from pipeline.search.record import SearchRecord
 
 _TEMPLATES = "templates"
 
 
 def write(
-    path: Path, comparison: Comparison, runs: Sequence[Run], submissions: Path, data: Path
+    path: Path,
+    comparison: Comparison,
+    runs: Sequence[Run],
+    tried: Sequence[SearchRecord],
+    submissions: Path,
+    data: Path,
 ) -> None:
-    """Write the page of a comparison and of its `runs` to `path`; the newest run comes first.
+    """Write the page of a comparison, its `runs` and searches to `path`; the newest run is first.
 
     `runs` are oldest first. The folder `submissions` holds their heatmaps, and `data` the sources'
     files, from which digits are drawn if they are there. Damaged pictures are named. Raises OSError
@@ -55,18 +61,22 @@ def write(
                 for group, shown in zip(comparison.groups, groups, strict=True)
             ],
             "public": [charts.public_scores(one, rows) for one in comparison.public_scores],
+            "trials": [charts.trials(one) for one in tried],
+            "importance": [charts.importance(one.importance) for one in tried],
             "error": charts.curves("wrong rows (%)"),
             "loss": charts.curves(curves.loss_title(runs)),
             "reliability": charts.reliability(),
         },
     }
-    files.write_text(path, _render(comparison, groups, newest_first, page_data))
+    shown = searches.on_page(tried)
+    files.write_text(path, _render(comparison, groups, newest_first, shown, page_data))
 
 
 def _render(
     comparison: Comparison,
     groups: Sequence[tables.GroupOnPage],
     details: Sequence[RunDetails],
+    shown: Sequence[searches.SearchOnPage],
     page_data: dict[str, object],
 ) -> str:
     environment = Environment(
@@ -83,6 +93,7 @@ def _render(
         runs=details,
         groups=groups,
         public_scores=comparison.public_scores,
+        searches=shown,
         legend=tables.legend(comparison),
         notes=explanations(comparison),
         left_out=list(comparison.unreadable.values()),

@@ -1,6 +1,6 @@
 """What the page shows of one run below the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from pipeline.common.errors import PipelineError
 from pipeline.data.spec import SPEC
 from pipeline.evaluation import png_files
+from pipeline.evaluation.audit import suspects
 from pipeline.evaluation.comparison.model import RunRow
 from pipeline.evaluation.report import settings
 from pipeline.evaluation.report.digits import MOST_PICTURES, DigitPictures
@@ -53,6 +54,18 @@ class Mistake:
     picture: int
 
 
+@dataclass(frozen=True)
+class Suspect:
+    """A row whose label looks wrong; `picture` is the place of its digit, None without the data."""
+
+    row: int
+    label: int
+    read_as: int
+    probability: float
+    label_probability: float
+    picture: int | None
+
+
 @dataclass
 class RunDetails:
     """The section of one run; what cannot be had is empty, and `problems` say why.
@@ -76,6 +89,8 @@ class RunDetails:
     classes: list[ClassScores] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     mistakes_picture: str = ""
+    suspects: list[Suspect] = field(default_factory=list)
+    suspicious: int = 0
     reliability: list[list[float]] = field(default_factory=list)
 
 
@@ -105,9 +120,32 @@ def describe(
     if row:
         try:
             _add_rows(details, run, run.load_arrays("validation"), pictures)
+            _add_suspects(details, run, pictures)
         except PipelineError as error:
             details.problems.append(str(error))
     return details
+
+
+def _add_suspects(details: RunDetails, run: Run, pictures: DigitPictures) -> None:
+    """Add the least probable labels of a run that `make audit` has judged."""
+    table = suspects.read(run)
+    if table is None or not len(table):
+        return
+    details.suspicious = int(table["suspicious"].sum())
+    first = table[:MOST_MISTAKES]
+    numbers: Sequence[int | None] = [None] * len(first)
+    numbers = pictures.numbers(run, first["row"].to_numpy()) or numbers
+    details.suspects = [
+        Suspect(
+            row=int(one.row),  # type: ignore[arg-type]
+            label=int(one.label),  # type: ignore[arg-type]
+            read_as=int(one.predicted),  # type: ignore[arg-type]
+            probability=float(one.probability),  # type: ignore[arg-type]
+            label_probability=float(one.label_probability),  # type: ignore[arg-type]
+            picture=number,
+        )
+        for one, number in zip(first.itertuples(), numbers, strict=True)
+    ]
 
 
 def _damaged_pictures(run: Run, submissions: Path) -> list[str]:

@@ -1,0 +1,148 @@
+"""One trial of a search in Optuna's study: what this process notes of it, and how others read it.
+
+A trial that Optuna counts as running is in training, or its process is gone: then it is to be
+continued. The first trial, with the recipe's own settings, is so after a failure too.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Set
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from pipeline.recipe.keys import Settings
+from pipeline.runs import RESUME_FILE, claim
+from pipeline.search.record import TrialState as State
+from pipeline.search.space import Space
+
+FOLDER = "trials"
+"""In the folder of a search: one folder per trial."""
+
+
+class Trial:
+    """A trial that this process trains: its number, its settings, and what comes of it.
+
+    `start` are the recipe's own settings, which trial 0 has. `rungs` are the epochs after which
+    trials are compared. `folder` is the search's.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        trial: optuna.Trial,
+        folder: Path,
+        space: Space,
+        start: Settings,
+        rungs: Set[int],
+    ) -> None:
+        self._study = study
+        self._trial = trial
+        self._rungs = rungs
+        self._hold = ExitStack()
+        self.number: int = trial.number
+        self.folder = folder / FOLDER / str(self.number)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._hold.enter_context(claim.claimed(self.folder))
+        noted: dict[str, Any] = trial.user_attrs
+        self.was_pruned: bool = noted.get("pruned", False)
+        self._reported = set(self._stored.intermediate_values)
+        self._spells: list[list[float]] = [*noted.get("spells", []), [time.time(), time.time()]]
+        if "settings" not in noted:  # a file of an earlier study would be another network's
+            (self.folder / RESUME_FILE).unlink(missing_ok=True)
+        self._note(host=socket.gethostname(), process=os.getpid(), reason="", spells=self._spells)
+        drawn = {key: one.draw(trial, key) for key, one in space.items()}
+        self.settings: Settings = drawn if self.number else dict(start)
+        self._note(settings=self.settings)
+
+    def end_epoch(self, epoch: int, accuracy: float, seconds: float) -> bool:
+        """Record an epoch. Return whether the trial is to be pruned, as the first one never is."""
+        if self._has_ended:
+            return True
+        if epoch not in self._reported:  # else it is trained again after a failure
+            self._trial.report(accuracy, epoch)
+            self._reported.add(epoch)
+        self._note(epochs=epoch, seconds=seconds, spells=self._until_now())
+        # Trial 0 is asked too: the others are compared with it.
+        pruned = epoch in self._rungs and self._trial.should_prune() and self.number > 0
+        if pruned:
+            self._note(pruned=True)
+        return pruned
+
+    def complete(self, accuracy: float) -> None:
+        """Record the trial's result."""
+        self._end(TrialState.COMPLETE, accuracy)
+
+    def prune(self) -> None:
+        """Record that the trial was stopped, as it was among the worse ones so far."""
+        self._end(TrialState.PRUNED)
+
+    def fail(self, reason: str) -> None:
+        """Record why the trial failed. The recipe's own settings are to be tried again."""
+        if not self._has_ended:
+            self._note(reason=reason)
+        if self.number:
+            self._end(TrialState.FAIL)
+        else:
+            self.release()
+
+    def release(self) -> None:
+        """Leave the trial to whichever command asks next."""
+        self._hold.close()
+
+    def _end(self, state: TrialState, value: float | None = None) -> None:
+        if not self._has_ended:
+            self._note(spells=self._until_now())
+            self._study.tell(self._trial, value, state)
+        self.release()
+
+    @property
+    def _stored(self) -> FrozenTrial:
+        trials: list[FrozenTrial] = self._study.get_trials(deepcopy=False)
+        return trials[self.number]
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether another machine has continued the trial to its end, while this one slept."""
+        return bool(self._stored.state.is_finished())
+
+    def _until_now(self) -> list[list[float]]:
+        self._spells[-1][1] = time.time()
+        return self._spells
+
+    def _note(self, **values: Any) -> None:
+        for name, value in values.items():
+            self._trial.set_user_attr(name, value)
+
+
+def is_alive(trial: FrozenTrial, folder: Path) -> bool:
+    """Return whether a process trains a trial of the search in `folder`."""
+    host, process = trial.user_attrs.get("host"), trial.user_attrs.get("process")
+    own = folder / FOLDER / str(trial.number)
+    return host is not None and process is not None and claim.is_alive(own, host, process)
+
+
+def state_of(trial: FrozenTrial, folder: Path) -> State:
+    """Return the state of a trial that has begun, in the words of the record."""
+    match trial.state:
+        case TrialState.COMPLETE:
+            return "completed"
+        case TrialState.PRUNED:
+            return "pruned"
+        case TrialState.FAIL:
+            return "failed"
+    if is_alive(trial, folder):
+        return "running"
+    return "failed" if trial.user_attrs.get("reason") else "interrupted"
+
+
+def spells(trial: FrozenTrial, folder: Path) -> Iterator[tuple[float, float]]:
+    """Yield when a process began to train a trial, and until when it did, in seconds since 1970."""
+    found: list[list[float]] = trial.user_attrs.get("spells", [])
+    is_running = trial.state == TrialState.RUNNING and is_alive(trial, folder)
+    for number, (begin, until) in enumerate(found, start=1):
+        yield begin, time.time() if is_running and number == len(found) else until
