@@ -1,22 +1,17 @@
 """The picture files of one run, drawn from the content of its folder."""
 
-import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.common import files
 from pipeline.common.errors import PipelineError
 from pipeline.common.progress import Report
 from pipeline.common.text import printable
 from pipeline.evaluation import plots, png_files
+from pipeline.evaluation.history import read_history
 from pipeline.runs import HISTORY_FILE, Run
-
-LARGEST_HISTORY = 10_000_000
-"""Bytes of history.csv: a hundred thousand epochs."""
 
 
 def draw_run_pictures(run: Run, images: NDArray[np.uint8], report: Report) -> None:
@@ -66,12 +61,3 @@ def member_curves(run: Run, index: int) -> Figure:
             f"{path} cannot be drawn ({printable(detail or error)}); its numbers are lost, and the "
             "run works without them"
         ) from None
-
-
-def read_history(path: Path) -> pd.DataFrame:
-    """Return a member's history.csv. Raises OSError, and ValueError for other than numbers."""
-    content = files.read_bytes(path, LARGEST_HISTORY)
-    table = pd.read_csv(io.BytesIO(content), dtype=float, index_col=False)
-    if not np.isfinite(table.to_numpy()).all():
-        raise ValueError("it holds values that are no finite numbers")
-    return table

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.common.errors import PipelineError
 from pipeline.evaluation.comparison.model import Comparison, Group, RecipeRow, RunRow
 from pipeline.recipe.keys import shown
-from pipeline.recipe.spelling import closest
+from pipeline.recipe.spelling import suggestion
 
 _KEYS: dict[str, Callable[[RecipeRow | RunRow, Sequence[RunRow]], Any]] = {
     "accuracy": lambda row, runs: (-row.scores.accuracy, row.scores.log_loss),
@@ -28,11 +28,8 @@ ORDERS = tuple(_KEYS)
 def check_order(order: str) -> None:
     """Raise PipelineError unless `order` is one of ORDERS."""
     if order not in ORDERS:
-        near = closest(order, ORDERS)
-        raise PipelineError(
-            f"SORT is {shown(order)}{f' (did you mean {near}?)' if near else ''}; it must be one "
-            f"of {', '.join(ORDERS)}"
-        )
+        hint = suggestion(order, ORDERS)
+        raise PipelineError(f"SORT is {shown(order)}{hint}; it must be one of {', '.join(ORDERS)}")
 
 
 def ordered(comparison: Comparison, order: str) -> Comparison:

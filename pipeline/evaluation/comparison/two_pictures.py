@@ -10,7 +10,7 @@ from pipeline.common.errors import PipelineError
 from pipeline.common.text import printable
 from pipeline.evaluation import plots
 from pipeline.evaluation.comparison.two_runs import Disagreement
-from pipeline.evaluation.pictures import read_history
+from pipeline.evaluation.history import read_history
 from pipeline.runs import HISTORY_FILE, Run
 
 _LONGEST_NAME = 100  # of a run in a file name; file systems take 255 characters

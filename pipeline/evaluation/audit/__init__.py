@@ -1,0 +1,1 @@
+"""`make audit`: labels that look wrong, and near duplicates."""
