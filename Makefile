@@ -15,17 +15,23 @@ override GIVEN := $(filter-out SHELL .SHELLFLAGS MAKE% MFLAGS CURDIR VPATH GPATH
 $(foreach .name,$(GIVEN),$(eval override $$(.name) := $$(value $$(.name)))$(eval export $$(.name)))
 
 # The variables of each target. One that is not listed here takes all of them, as `help` does.
-RECIPE_STAGE := SOURCE RECIPE SEED SET PRACTICE_SEED RUN FORCE EXECUTOR RAY_ADDRESS KAGGLE_IMAGE
-TAKES_setup := EXECUTOR
+TRACKERS := TENSORBOARD MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME
+RECIPE_STAGE := SOURCE RECIPE SEED SET PRACTICE_SEED RUN FORCE EXECUTOR RAY_ADDRESS KAGGLE_IMAGE $(TRACKERS)
+TAKES_setup := EXECUTOR TENSORBOARD MLFLOW_TRACKING_URI
 TAKES_data := $(RECIPE_STAGE)
 TAKES_split := $(RECIPE_STAGE)
 TAKES_train := $(RECIPE_STAGE)
 TAKES_ensemble := $(RECIPE_STAGE)
 TAKES_submission := $(RECIPE_STAGE)
 TAKES_submit := $(RECIPE_STAGE) MESSAGE
+TAKES_sweep := SOURCE RECIPE SEED SET PRACTICE_SEED EXECUTOR RAY_ADDRESS SWEEP SEEDS $(TRACKERS)
+TAKES_search := SOURCE RECIPE SEED SET PRACTICE_SEED EXECUTOR MINUTES VARY SEEDS $(TRACKERS)
+TAKES_audit := RUN SOURCE PRACTICE_SEED COUNT
 TAKES_look := RUN SOURCE PRACTICE_SEED SEED VIEW PART START COUNT TRUE PREDICTED
 TAKES_stop := RUN FORCE
 TAKES_notebook := RUN
+TAKES_export := RUN MLFLOW_TRACKING_URI MLFLOW_EXPERIMENT_NAME
+TAKES_remove := RUN ALSO FORCE
 TAKES_reveal := RUN
 TAKES_leaderboard := RUN
 TAKES_baselines := SEEDS FORCE
@@ -42,13 +48,15 @@ TAKES_test-slow :=
 TAKES_lock :=
 TAKES_clean :=
 
-# A variable that is unknown, empty, or not of these targets ends make before anything is done.
+# A target or a variable that is unknown, a variable that is empty or not of these targets, and a value that
+# is not one of its words end make before anything is done. Once .venv is there, the program checks values.
 override LISTED := $(patsubst TAKES_%,%,$(filter TAKES_%,$(.VARIABLES)))
 override KNOWN := $(sort PYTHON $(foreach target,$(LISTED),$(TAKES_$(target))))
 override GOALS := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),help)
+override WRONG_GOAL := $(firstword $(filter-out help $(LISTED) .venv/%,$(MAKECMDGOALS)))
 override TAKEN := PYTHON $(foreach goal,$(GOALS),$(if $(filter $(goal),$(LISTED)),$(TAKES_$(goal)),$(KNOWN)))
 override UNKNOWN := $(firstword $(filter-out $(KNOWN),$(GIVEN)))
-override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE ALL KAGGLE_IMAGE,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
+override EMPTY := $(firstword $(foreach .name,$(filter-out FORCE ALL KAGGLE_IMAGE TENSORBOARD,$(GIVEN)),$(if $(strip $(value $(.name))),,$(.name))))
 override UNUSED := $(firstword $(filter-out $(TAKEN),$(GIVEN)))
 override quoted = '$(subst ','\'',$(1))'
 
@@ -57,17 +65,27 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 FIND_PYTHON := for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done
 
-ifdef UNKNOWN
+override SPELLING := $$($(FIND_PYTHON)) -I pipeline/recipe/spelling.py
+override WITH_WORDS := $(foreach .name,$(filter RECIPE EXECUTOR VIEW PART SORT,$(GIVEN)),$(call quoted,$(.name)=$(value $(.name))))
+override WRONG_VALUE := $(if $(WITH_WORDS),$(if $(wildcard .venv/.installed-*),,$(shell $(SPELLING) values $(WITH_WORDS) 2>/dev/null)))
+
+override HINT :=
+ifdef WRONG_GOAL
+override REFUSAL := no target $(if $(findstring @,$(WRONG_GOAL)),is an address,$(WRONG_GOAL)); make help lists them
+override HINT := $(if $(findstring @,$(WRONG_GOAL)),false,$(SPELLING) target) $(call quoted,$(WRONG_GOAL)) help $(sort $(LISTED))
+else ifdef UNKNOWN
 override REFUSAL := no target takes the variable $(UNKNOWN); the variables are $(KNOWN)
-override HINT := $$($(FIND_PYTHON)) -I pipeline/recipe/spelling.py $(call quoted,$(UNKNOWN)) $(KNOWN)
+override HINT := $(SPELLING) variable $(call quoted,$(UNKNOWN)) $(KNOWN)
 else ifdef EMPTY
 override REFUSAL := $(EMPTY) is empty; give it a value, or leave it out
 else ifdef UNUSED
 override REFUSAL := make $(GOALS) takes no $(UNUSED); leave it out, or use it with make \
   $(strip $(foreach target,$(sort $(LISTED)),$(if $(filter $(UNUSED),$(TAKES_$(target))),$(target))))
+else ifdef WRONG_VALUE
+override REFUSAL := $(WRONG_VALUE)
 endif
 ifdef REFUSAL
-$(shell { $(if $(UNKNOWN),$(HINT) 2>/dev/null ||) printf 'error: %s\n' $(call quoted,$(REFUSAL)); } \
+$(shell { $(if $(HINT),$(HINT) 2>/dev/null ||) printf 'error: %s\n' $(call quoted,$(REFUSAL)); } \
   | LC_ALL=C tr -d '\000-\011\013-\037\177' >&2)
 $(error nothing was done)
 endif
@@ -81,9 +99,14 @@ LOCK := $(if $(shell nvidia-smi -L 2>/dev/null),requirements-gpu.lock,requiremen
 BASE := $(VENV)/.installed-$(LOCK)
 # Ray is an extra: installed where members are trained with it, and for the tests.
 RAY := $(VENV)/.installed-requirements-ray.lock
-# What only tests use: Playwright drives a browser, nbclient runs a notebook.
+# Optuna searches, cleanlab looks for wrong labels, TensorBoard's package writes event files.
+TOOLS := $(VENV)/.installed-requirements-tools.lock
+MLFLOW := $(VENV)/.installed-requirements-mlflow.lock
+# What only tests use, as Playwright, which drives a browser; with all extras but Ray.
 TEST_TOOLS := $(VENV)/.installed-requirements-test.lock
-READY := $(if $(filter ray,$(value EXECUTOR)),$(RAY),$(BASE))
+# Each extra is installed where its variable is set, here or in the environment.
+READY := $(BASE) $(if $(filter ray,$(value EXECUTOR)),$(RAY)) \
+  $(if $(strip $(value MLFLOW_TRACKING_URI)),$(MLFLOW)) $(if $(filter 1,$(value TENSORBOARD)),$(TOOLS))
 
 .PHONY: help
 help: ## list the targets
@@ -92,8 +115,13 @@ help: ## list the targets
 	@echo '  Variables: SOURCE=auto|kaggle|practice|mnist|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
 	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
 	@echo '             EXECUTOR=auto|serial|processes|ray|kaggle  RAY_ADDRESS=<host:port>  KAGGLE_IMAGE=1'
+	@echo '             TENSORBOARD=1  MLFLOW_TRACKING_URI=<server or database>  MLFLOW_EXPERIMENT_NAME=<name>'
+	@echo '  audit:     COUNT=<n>'
 	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
 	@echo '  compare:   WHERE="recipe=fast status=done ..."  SORT=<column>  ALL=1'
+	@echo '  sweep:     SWEEP="key=value,value key=value,value ..."  SEEDS=<n>'
+	@echo '  search:    MINUTES=<n>  VARY="key key=low..high key=value,value ..."  SEEDS=<n>'
+	@echo '  remove:    ALSO="averaged submitted kernel"'
 	@echo '  baselines: SEEDS=<n>'
 	@echo '  bench:     BENCH="machine augmentation step throughput recipes inference members costs"'
 	@echo '  torture:   SEED=<n>  TORTURE="--csvs <n> --zips <n> --recipes <n> --runs <n> --ledgers <n> --answers <n> --kills <n>"'
@@ -113,6 +141,16 @@ $(BASE): $(LOCK)
 
 $(RAY): requirements-ray.lock $(BASE)
 	@echo 'adding Ray to $(VENV) from $<'
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(TOOLS): requirements-tools.lock $(BASE)
+	@echo 'adding Optuna, cleanlab and TensorBoard to $(VENV) from $<'
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(MLFLOW): requirements-mlflow.lock $(BASE)
+	@echo 'adding MLflow to $(VENV) from $<'
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
@@ -145,6 +183,14 @@ submission: $(READY) ## write submissions/<run>.csv and the confusion heatmap
 submit: $(READY) ## all of the above, then upload and print the score
 	@$(PIPELINE) submit
 
+.PHONY: sweep
+sweep: $(READY) ## train all combinations of some settings (SWEEP="key=value,value ..."), and compare
+	@$(PIPELINE) sweep
+
+.PHONY: search
+search: $(TOOLS) $(READY) ## look for better settings of a recipe (MINUTES=60), and measure what was found
+	@$(PIPELINE) search
+
 .PHONY: stop
 stop: $(READY) ## end the kernel at Kaggle that trains a run (RUN=<id>)
 	@$(PIPELINE) stop
@@ -152,6 +198,10 @@ stop: $(READY) ## end the kernel at Kaggle that trains a run (RUN=<id>)
 .PHONY: notebook
 notebook: $(READY) ## write a run as a notebook to be published at Kaggle (RUN=<id>)
 	@$(PIPELINE) notebook
+
+.PHONY: export
+export: $(READY) ## log finished runs to MLflow (MLFLOW_TRACKING_URI=<server>; RUN="<id> ...")
+	@$(PIPELINE) export mlflow
 
 .PHONY: reveal
 reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)
@@ -173,6 +223,10 @@ report: $(READY) ## the same and every picture on one page, runs/report.html
 look: $(READY) ## draw a run: digits, mistakes, probabilities, curves (RUN=<id>)
 	@$(PIPELINE) look
 
+.PHONY: audit
+audit: $(TOOLS) ## rank labels that look wrong, list near duplicates (RUN=<id>)
+	@$(PIPELINE) audit
+
 .PHONY: baselines
 baselines: $(READY) ## train the systems of the MNIST tutorials: reported beside measured accuracy
 	@$(PIPELINE) baselines
@@ -180,6 +234,10 @@ baselines: $(READY) ## train the systems of the MNIST tutorials: reported beside
 .PHONY: runs
 runs: $(READY) ## all runs with their states
 	@$(PIPELINE) runs
+
+.PHONY: remove
+remove: $(READY) ## delete runs and their submissions, after a question (RUN="<id> ...")
+	@$(PIPELINE) remove
 
 .PHONY: doctor
 doctor: $(READY) ## what is there, what is missing, and how to get it
@@ -225,7 +283,9 @@ lock: $(AUDIT) ## renew the locks from pyproject.toml (needs uv), and docs/licen
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra audit -c requirements.lock pyproject.toml -o requirements-audit.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra mlflow -c requirements-ray.lock pyproject.toml -o requirements-mlflow.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra search --extra labels --extra tensorboard -c requirements-mlflow.lock pyproject.toml -o requirements-tools.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra test --extra mlflow --extra search --extra labels --extra tensorboard -c requirements-tools.lock -c requirements-mlflow.lock pyproject.toml -o requirements-test.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra gpu --extra kernel -c requirements.lock pyproject.toml -o requirements-kaggle.lock
 	@$(RUN_PYTHON) -m tests.packages.licences
 

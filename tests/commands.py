@@ -26,8 +26,12 @@ def variables_of_targets() -> dict[str, set[str]]:
     makefile = (REPOSITORY / "Makefile").read_text()
     (shared,) = re.findall(r"^RECIPE_STAGE := (.*)$", makefile, re.MULTILINE)
     lists = re.findall(r"^TAKES_([a-z-]+) :=(.*)$", makefile, re.MULTILINE)
+    (trackers,) = re.findall(r"^TRACKERS := (.*)$", makefile, re.MULTILINE)
     return {
-        target: set(names.replace("$(RECIPE_STAGE)", shared).split()) for target, names in lists
+        target: set(
+            names.replace("$(RECIPE_STAGE)", shared).replace("$(TRACKERS)", trackers).split()
+        )
+        for target, names in lists
     }
 
 

@@ -1,4 +1,4 @@
-"""Finished runs with stored probabilities, which nothing has trained."""
+"""Finished runs with stored probabilities, and a finished search, which nothing has trained."""
 
 import hashlib
 import io
@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from pipeline.competitions import submission
 from pipeline.competitions.ledger import Upload
 from pipeline.runs import Checkpoint, Member, Run, RunStore, Scores
+from pipeline.search.record import Measurement, SearchRecord, TrialRecord
 from tests.alone import average_record, training_record
 
 LABELS = np.tile(np.arange(10, dtype=np.uint8), 40)
@@ -100,3 +101,40 @@ def printed(parts: Sequence[RenderableType], width: int = 80) -> str:
     for part in parts:
         console.print(part)
     return file.getvalue()
+
+
+def write_search(folder: Path, reason: str) -> None:
+    """Write a search whose winner was measured and is better."""
+    rate = "training.learning_rate"
+    figures = [(0, 0.99, "completed"), (1, 0.995, "completed"), (2, 0.98, "pruned")]
+    trials = [
+        TrialRecord.model_validate(
+            {"number": number, "value": value, "state": state, "settings": {rate: number / 100}}
+        )
+        for number, value, state in figures
+    ]
+    trials.append(TrialRecord(number=3, state="failed", reason=reason, settings={rate: 1e25}))
+    measured = Measurement(
+        trial=1,
+        settings=trials[1].settings,
+        seeds=[1],
+        folds=5,
+        start_runs=["a-s0"],
+        winner_runs=["b-s0"],
+        rows=400,
+        start_accuracy=0.98,
+        winner_accuracy=0.99,
+        interval=(0.002, 0.018),
+        p_value=0.01,
+    )
+    folder.mkdir(parents=True)
+    SearchRecord(
+        id="quick-1",
+        recipe_name="quick",
+        rows=90,
+        space={rate: "0 to 1", "network.dropout": "0 to 0.6"},
+        trials=trials,
+        importance={"network.dropout": 0.75, rate: 0.25},
+        measurements=[measured],
+        recipe_file="quick_found.toml",
+    ).save(folder)

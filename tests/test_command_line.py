@@ -1,17 +1,19 @@
 """The command line: one line per bad value, and an orderly end without streams or memory."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline import cli
-from tests.commands import plain_environment, variables_of_targets
+from tests.commands import REPOSITORY, plain_environment, variables_of_targets
 
 PROGRAM = f"exec {shlex.quote(sys.executable)} -m pipeline"
 
@@ -200,3 +202,16 @@ def test_a_signal_is_not_lost_in_a_destructor(number: int, code: int, line: str)
         timeout=50,
     )
     assert (ended.returncode, ended.stderr) == (code, f"{line}\n")
+
+
+def test_the_version_is_that_of_the_project(without_tensorflow: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--version"],
+        env={**plain_environment(), "PYTHONPATH": without_tensorflow},
+        capture_output=True,
+        text=True,
+    )
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert re.fullmatch(
+        rf"digit-recognizer-pipeline {re.escape(version)}( \([0-9a-f]{{7}}\))?\n", done.stdout
+    )

@@ -24,6 +24,7 @@ from pipeline.data.mnist import CHECKSUMS
 from tests.commands import REPOSITORY, variables_of_targets
 from tests.kaggle_stand_in import TOKEN, StandIn
 from tests.practice.hidden import hidden_of, holds_labels
+from tests.test_mlflow import logged
 
 OPTIONS = set().union(*variables_of_targets().values())
 QUICK = ["--recipe", "quick", "--set", "training.epochs=1"]
@@ -187,12 +188,15 @@ def test_force_uploads_an_identical_csv_again(
 def test_a_submission_to_kaggle_from_download_to_score(kaggle: tuple[StandIn, Workspace]) -> None:
     server, workspace = kaggle
     server.faults.lists_before_scored = 1
-    done = workspace.run("submit", *OTHER)
+    database = f"sqlite:///{workspace.folder / 'mlflow.db'}"
+    done = workspace.run("submit", *OTHER, MLFLOW_TRACKING_URI=database)
     assert done.returncode == 0, done.stderr
     assert "source: Kaggle, with the access token in the environment" in done.stdout
     score = re.search(r"^public score (\S+)$", done.stdout, re.MULTILINE)
     assert score
     assert float(score[1]) > 0.9
+    at_mlflow, _ = logged(database)
+    assert at_mlflow.data.metrics["public_score"] == float(score[1])
     assert server.count("DownloadDataFiles") == 1
     assert server.count("CreateSubmission") == 1
     again = workspace.run("submit", *OTHER)
@@ -508,7 +512,7 @@ def test_help_and_doctor_need_no_tensorflow(workspace: Workspace, without_tensor
     doctor = workspace.run("doctor", PYTHONPATH=without_tensorflow, KAGGLE_API_TOKEN=secret)
     assert doctor.returncode == 0
     assert secret not in doctor.stdout + doctor.stderr
-    for words in ("Python", "TensorFlow", "CPU cores", "KAGGLE_API_TOKEN", "data/mnist", "free"):
+    for words in ("Python", "TensorFlow", "CPU cores", "KAGGLE_API_TOKEN", "mlflow", "free"):
         assert words in doctor.stdout
     without = workspace.run("doctor", PYTHONPATH=without_tensorflow)
     assert "make a token at https://www.kaggle.com/settings" in without.stdout

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.evaluation.comparison.order import ORDERS
+from pipeline.executors.plan import EXECUTORS
 from pipeline.recipe.keys import SETTINGS
-from pipeline.recipe.spelling import keys_of_tables
+from pipeline.recipe.spelling import keys_of_tables, known_words
+from pipeline.stages.look import PARTS, VIEWS
 from tests.commands import REPOSITORY, variables_of_targets
 
 NOTE_CALL = f"""#!{sys.executable}
@@ -19,7 +22,9 @@ with open("called.json", "w") as file:
     json.dump([sys.argv[1:], dict(os.environ)], file)
 """
 COPIED = ["Makefile", "pipeline/recipe/schema.py", "pipeline/recipe/spelling.py"]
-COPIED += ["requirements.lock", "requirements-gpu.lock", "requirements-ray.lock"]
+COPIED += ["pipeline/executors/plan.py", "pipeline/stages/look.py", "pipeline/recipes/fast.toml"]
+COPIED += ["pipeline/recipes/tutorials/mlp_50.toml", "pipeline/evaluation/comparison/order.py"]
+COPIED += [path.name for path in REPOSITORY.glob("requirements*.lock")]
 MAKE = shutil.which("make") or "make"
 KNOWN = set().union({"PYTHON"}, *variables_of_targets().values())
 
@@ -133,6 +138,15 @@ REFUSED: list[tuple[list[str], str]] = [
     (["reveal", "SEED=1"], "make reveal takes no SEED; leave it out, or use it with make"),
     (["leaderboard", "SOURCE=practice"], "make leaderboard takes no SOURCE; leave it out, or use"),
     (["train", "MESSAGE=x"], "takes no MESSAGE; leave it out, or use it with make submit"),
+    (["sumbit"], "no target sumbit; did you mean submit?"),
+    (["tset-slow", "RECIPE=fsat"], "no target tset-slow; did you mean test-slow?"),
+    (["it's;touch"], "no target it's;touch; make help lists them"),
+    (["submit", "RECIPE=fsat"], "RECIPE is 'fsat', which is neither a recipe nor a file (did you"),
+    (["submit", "RECIPE=quick'$(touch ran).toml"], "quick'$(touch ran).toml\", which is neither"),
+    (["look", "VIEW=digit"], "VIEW is 'digit', which is unknown (did you mean digits?); use one"),
+    (["train", "EXECUTOR=proceses"], "(did you mean processes?); use one of auto, serial, proces"),
+    (["compare", "SORT=acuracy"], "(did you mean accuracy?); use one of accuracy, log_loss"),
+    (["look", "PART=tests"], "(did you mean test?); use one of validation, test"),
 ]
 
 
@@ -153,10 +167,33 @@ def test_a_variable_without_use_ends_make_first(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["SHELL=/bin/sh"], ["help", "RECIPE=fast"], ["compare", "train", "RECIPE=fast"], ["RUN=x"]],
+    [
+        ["SHELL=/bin/sh"],
+        ["help", "RECIPE=fast"],
+        ["train", "RECIPE=mlp_50"],
+        ["compare", "train", "RECIPE=fast"],
+        ["RUN=x"],
+    ],
 )
 def test_variables_with_a_use_are_let_through(checkout: Checkout, arguments: list[str]) -> None:
     assert checkout.make(*arguments).returncode == 0
+
+
+def test_known_values_and_files_are_let_through_before_the_setup(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    shutil.rmtree(checkout.folder / ".venv")
+    (tmp_path / "own.toml").touch()
+    for words in (["RECIPE=tutorials/mlp_50"], ["RECIPE=own.toml"], ["EXECUTOR=serial"]):
+        done = checkout.make("train", *words, "PYTHON=none")
+        assert 'error: PYTHON is "none"' in done.stderr
+
+
+def test_the_words_of_variables_are_read_from_the_code() -> None:
+    assert known_words("EXECUTOR") == list(EXECUTORS)
+    assert known_words("VIEW") == list(VIEWS)
+    assert known_words("PART") == list(PARTS)
+    assert known_words("SORT") == list(ORDERS)
 
 
 def test_without_python_the_variables_are_listed(checkout: Checkout, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import REPOSITORY
-from tests.packages.licences import installed_licence, listed
+from tests.packages.licences import licence, listed
 from tests.packages.locks import LOCKS, locked
 
 
@@ -22,7 +22,7 @@ def test_every_locked_package_has_a_licence_in_the_list() -> None:
     for package in distributions():
         name = package.name.lower().replace("_", "-").replace(".", "-")
         if pins.get(name) == package.version:
-            assert licences[name] == installed_licence(name, package.metadata)
+            assert licences[name] == licence(name, package.metadata.json)
 
 
 def test_the_locks_agree_and_name_no_host() -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import typer
 
-from pipeline import recipe
+from pipeline import networks, recipe
 from pipeline.cli import app
 from pipeline.evaluation.comparison.order import ORDERS
 from pipeline.evaluation.tutorials import BASELINES
 from pipeline.executors.plan import EXECUTORS
+from pipeline.search.space import chosen_space, offered_space, own_values
 from pipeline.stages.look import PARTS, VIEWS
+from pipeline.stages.remove import NEEDED
+from pipeline.stages.sweep import Combination
 from tests.bench.__main__ import BENCHMARKS
 from tests.commands import variables_of_targets
 
@@ -37,20 +40,30 @@ OPTIONS = {
     for name, command in COMMANDS.items()
 }
 """The variables of each command's options."""
+ARGUMENTS = {"export": ("mlflow",)}
+"""The words that the Makefile gives a command."""
+MLFLOW = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
 VARIABLES = {
     **{name: OPTIONS.get(name, set()) for name in TARGETS},
-    **{name: {*given, "RAY_ADDRESS"} for name, given in OPTIONS.items() if "EXECUTOR" in given},
-    "setup": {"EXECUTOR", "PYTHON"},
+    **{
+        name: {*given, "RAY_ADDRESS", *MLFLOW}
+        for name, given in OPTIONS.items()
+        if "EXECUTOR" in given
+    },
+    "search": {*OPTIONS["search"], *MLFLOW},
+    "export": {*OPTIONS["export"], *MLFLOW},
+    "setup": {"EXECUTOR", "TENSORBOARD", "MLFLOW_TRACKING_URI", "PYTHON"},
     "bench": {"BENCH"},
     "torture": {"SEED", "TORTURE"},
 }
-"""The variables that each target takes. RAY_ADDRESS has no option: Ray's executor reads it."""
+"""The variables that each target takes. Ray and MLflow read theirs, which have no option."""
 WORDS: dict[str, Iterable[str]] = {
     "SOURCE": ("auto", "kaggle", "practice", "mnist"),
     "EXECUTOR": EXECUTORS,
     "VIEW": VIEWS,
     "PART": PARTS,
     "SORT": ORDERS,
+    "ALSO": NEEDED,
     "BENCH": BENCHMARKS,
 }
 """Variables that hold known words, which the command line takes as any text."""
@@ -101,12 +114,18 @@ def check_settings(words: list[str], targets: list[str], monkeypatch: pytest.Mon
     values = {name: value for name, value in settings.items() if not PLACEHOLDER.search(value)}
     for name, known in WORDS.items():
         assert set(values.get(name, "").split()) <= set(known), f"unknown word in {name}"
-    if {"RECIPE", "SET"} & values.keys():
-        recipe.load(values.get("RECIPE", "bn_cnn"), values.get("SET", ""))
+    name, changes = values.get("RECIPE", "bn_cnn"), values.get("SET", "")
+    start = recipe.load(name, changes)
+    if "SWEEP" in values:
+        Combination.parse(name, changes, None, values["SWEEP"], int(values.get("SEEDS", "1")))
+    if "VARY" in values:
+        rates = networks.own_dropout_rates(start.network.name)
+        own = own_values(start, rates)
+        chosen_space(values["VARY"], offered_space(own, rates), own)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     if target in COMMANDS:
-        COMMANDS[target].make_context(target, [])
+        COMMANDS[target].make_context(target, [*ARGUMENTS.get(target, ())])
 
 
 def check_module(module: str, arguments: list[str]) -> None:
@@ -115,6 +134,8 @@ def check_module(module: str, arguments: list[str]) -> None:
         assert find_spec(module), f"no module {module}"
         for option in filter(re.compile("--").match, arguments):
             assert f'"{option}"' in SCRIPTS, f"no option {option}"
+    elif arguments == ["--version"]:
+        assert "--version" in typer.main.get_command(app).params[0].opts
     elif arguments and not PLACEHOLDER.search(arguments[0]):
         assert arguments[0] in COMMANDS, f"no command {arguments[0]}"
         COMMANDS[arguments[0]].make_context(arguments[0], arguments[1:])
@@ -136,6 +157,8 @@ WRONG = {
     "`make look RUN=<id> VIEW=digit`": "unknown word in VIEW",
     "`... VIEW=random SEED=one`": "SEED is 'one'",
     "`make look RUN=<id> TRUE=5 PREDICTED=10`": "from 0 to 9",
+    '`make sweep SWEEP="training.epoch=2,3"`': "unknown key 'training.epoch'",
+    '`make search RECIPE=fast VARY="network.dropout"`': "no range",
     '```sh\nmake bench BENCH="machine stp"\n```': "unknown word in BENCH",
     "`.venv/bin/python -m pipeline compare --jsn`": "No such option",
     "`.venv/bin/python -m pipeline comapre`": "no command comapre",
@@ -189,7 +212,7 @@ def test_every_link_and_path_leads_somewhere(name: str) -> None:
 def test_a_dead_link_or_path_is_reported() -> None:
     dead = ["missing.md", "../README.md#no-such-heading", "#nor-this", "pipeline/no_such.py"]
     links = "".join(f"[a]({link}) " for link in dead[:3])
-    page = f"# One\n{links}[b](../README.md#variables) [c](#one) `{dead[3]}` `pipeline/cli.py`"
+    page = f"# One\n{links}[b](../README.md#variables) [c](#one) `{dead[3]}` `pipeline/cli/`"
     assert dead_ends(page, REPOSITORY / "docs") == dead
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from pipeline.common.text import printable
 from pipeline.runs import Run
 from pipeline.stages.context import Context
 from pipeline.stages.printing import print_json, print_line
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.comparison.model import Comparison
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,13 @@ def compare(context: Context, options: CompareOptions) -> None:
 
 def _compare_all(context: Context, options: CompareOptions) -> None:
     # SciPy and scikit-learn take seconds to import. Other commands need not wait for them.
-    from pipeline.evaluation import comparison
     from pipeline.evaluation.comparison import conditions, flat, order, table
 
     if options.sort:
         order.check_order(options.sort)
     runs = context.store.all()
-    known = dict(context.store.unreadable)  # the store has reported them
     chosen = conditions.select(options.where, runs)
-    result = comparison.compare(chosen, context.ledger.uploads(), known, parents=runs)
-    for name in sorted(result.unreadable.keys() - known.keys()):
-        context.report(f"left out: {result.unreadable[name]}")
+    result = _comparison(context, chosen, runs)
     if options.sort:
         result = order.ordered(result, options.sort)
     if options.as_json:
@@ -63,6 +63,24 @@ def _compare_all(context: Context, options: CompareOptions) -> None:
         print_line(f"none of {len(runs)} runs fits WHERE; leave it out to see all")
     else:
         table.show(result, options.show_all, options.sort)
+
+
+def show_runs(context: Context, runs: list[Run]) -> None:
+    """Print the comparison of these runs."""
+    from pipeline.evaluation.comparison import table
+
+    table.show(_comparison(context, runs, context.store.all()))
+
+
+def _comparison(context: Context, chosen: list[Run], runs: list[Run]) -> Comparison:
+    """Compare the chosen ones of all runs. Report those that cannot be read."""
+    from pipeline.evaluation import comparison
+
+    known = dict(context.store.unreadable)  # the store has reported them
+    result = comparison.compare(chosen, context.ledger.uploads(), known, parents=runs)
+    for name in sorted(result.unreadable.keys() - known.keys()):
+        context.report(f"left out: {result.unreadable[name]}")
+    return result
 
 
 def _compare_two(context: Context, options: CompareOptions) -> None:

@@ -1,5 +1,6 @@
 """What all stages of a command share: the request, the folders, and the data, read once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +19,27 @@ from pipeline.data.split import Split, fingerprint, hold_out, k_folds
 from pipeline.recipe import Recipe
 from pipeline.runs import Run, RunStore
 from pipeline.stages.request import Request
+from pipeline.training.events import OnEvent
+
+Watch = Callable[[Run], OnEvent]
+
+
+def _watch_nothing(run: Run) -> OnEvent:
+    return lambda event: None
 
 
 class Context:
     """A request in the folder `root`, which holds data/, runs/ and submissions/.
 
-    Everything is read when it is first used, and then kept.
+    Everything is read when it is first used, and then kept. `watch` returns what gets the events
+    of a run in training, none by default.
     """
 
-    def __init__(self, root: Path, request: Request, report: Report) -> None:
+    def __init__(
+        self, root: Path, request: Request, report: Report, watch: Watch = _watch_nothing
+    ) -> None:
         self.request = request
+        self.watch = watch
         self.report = report
         self._root = root
         self.data_folder = root / "data"
@@ -37,8 +49,11 @@ class Context:
 
     def with_recipe(self, recipe: Recipe) -> "Context":
         """Return the context of the same request with another recipe."""
-        context = Context(self._root, replace(self.request, recipe=recipe), self.report)
+        request = replace(self.request, recipe=recipe)
+        context = Context(self._root, request, self.report, self.watch)
         context.origin = self.origin
+        if "dataset" in vars(self):  # read once for all recipes
+            context.files, context.dataset = self.files, self.dataset
         return context
 
     @cached_property

@@ -21,6 +21,14 @@ from pipeline.executors.kaggle import pushing
 NEEDED_BYTES = 1_000_000_000
 """Disk space for the data (130 MB) and for some runs (20 MB each)."""
 
+TOOLS = {
+    "optuna": "make search",
+    "cleanlab": "make audit",
+    "mlflow": "MLFLOW_TRACKING_URI=<address>",
+    "tensorboard": "TENSORBOARD=1",
+}
+"""The optional packages, and what installs them."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -59,6 +67,7 @@ def examine(root: Path) -> list[Finding]:
             bool(ray),
             "make setup EXECUTOR=ray",
         ),
+        _tools(),
         _devices(),
         *_kaggle(),
         _finding("data/mnist", f"{mnist} of 4 files", mnist == 4, "git checkout -- data/mnist"),
@@ -82,6 +91,16 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _tools() -> Finding:
+    """Look for the packages of some targets, which those targets install when they need them."""
+    versions = {name: _version(name) for name in TOOLS}
+    states = [
+        f"{name} {found}" if found else f"no {name} yet ({TOOLS[name]} installs it)"
+        for name, found in versions.items()
+    ]
+    return Finding("tools", ", ".join(states))
 
 
 def _devices() -> Finding:

@@ -137,6 +137,8 @@ def _average_of(context: Context, parents: list[Run]) -> Run:
         if unfinished:
             run = unfinished[0]
         else:
+            for parent in parents:
+                context.store.get(parent.id)  # raises if it was removed meanwhile
             run = context.store.create(_average_record(context, averaged, parents, identity))
     with run.held(), run.in_progress():
         _finish_average(context, run, averaged)

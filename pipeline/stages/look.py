@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.common.errors import PipelineError
+from pipeline.recipe.spelling import suggestion
 from pipeline.runs import Run
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
@@ -199,7 +200,8 @@ def _check_options(context: Context, options: LookOptions) -> None:
             "beginning of it (make runs lists them)"
         )
     if options.view and options.view not in VIEWS:
-        raise PipelineError(f"VIEW is {options.view!r}; it must be one of {', '.join(VIEWS)}")
+        hint = suggestion(options.view, VIEWS)
+        raise PipelineError(f"VIEW is {options.view!r}{hint}; it must be one of {', '.join(VIEWS)}")
     if options.part and options.part not in PARTS:
         raise PipelineError(f"PART is {options.part!r}; it must be {' or '.join(PARTS)}")
     if (options.true is None) != (options.predicted is None):

@@ -6,11 +6,11 @@ variable.
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from pipeline.stages import look
+from pipeline.stages import look, remove
 from pipeline.stages.request import MOST_SEED, check_text, whole_number
 
 
@@ -90,6 +90,11 @@ ShowAll = Annotated[
 Force = Annotated[
     bool, typer.Option(envvar="FORCE", help="train or upload again what is done already")
 ]
+NoQuestion = Annotated[bool, typer.Option("--force", envvar="FORCE", help="do not ask")]
+Also = Annotated[
+    str,
+    _text_option("ALSO", f"runs that something needs too, as it says: {', '.join(remove.NEEDED)}"),
+]
 Message = Annotated[str, _text_option("MESSAGE", "text that the competition shows with the CSV")]
 Executor = Annotated[
     str,
@@ -104,8 +109,35 @@ KaggleImage = Annotated[
         envvar="KAGGLE_IMAGE", help="with EXECUTOR=kaggle: use the libraries of Kaggle's image"
     ),
 ]
+TensorBoard = Annotated[
+    bool,
+    typer.Option("--tensorboard", envvar="TENSORBOARD", help="write event files for TensorBoard"),
+]
 Seeds = Annotated[
-    int, _number_option("SEEDS", "random seeds per recipe: 0 to this number - 1", 1, 100)
+    int,
+    _number_option(
+        "SEEDS", "random seeds per recipe; in a search, new ones for what was found", 1, 100
+    ),
+]
+Sweep = Annotated[
+    str,
+    _text_option(
+        "SWEEP",
+        'values of recipe keys, all of which are tried: "training.learning_rate=0.001,0.003 ..."',
+        "--sweep",
+    ),
+]
+Minutes = Annotated[
+    int,
+    _number_option("MINUTES", "how long to search, with the measurement at the end", 1, 100_000),
+]
+Vary = Annotated[
+    str,
+    _text_option(
+        "VARY",
+        "what to vary, in place of all that the recipe offers: "
+        '"training.learning_rate network.dropout=0.1..0.5 training.batch_size=32,64"',
+    ),
 ]
 View = Annotated[
     str, _text_option("VIEW", f"one of {', '.join(look.VIEWS)}; left out: all of them")
@@ -118,6 +150,7 @@ RandomSeed = Annotated[
 ]
 TrueLabel = Annotated[int | None, _number_option("TRUE", "the label", 0, 9, "--true")]
 Predicted = Annotated[int | None, _number_option("PREDICTED", "the prediction", 0, 9)]
+Destination = Annotated[Literal["mlflow"], typer.Argument(help="where to: mlflow")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON on stdout, all else on stderr")]
 Csv = Annotated[bool, typer.Option("--csv", help="print CSV, one line per run")]
 Root = Annotated[

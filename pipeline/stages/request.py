@@ -55,8 +55,9 @@ class Request:
 
     `runs` are the ids, or unique beginnings of ids, in `RUN`. Without them the run is the one that
     the recipe, the data and the code determine, and only then the recipe matters. `command` is the
-    command as typed. `kaggle_image` asks for the libraries of Kaggle's image. Raises PipelineError
-    for an unknown `executor`, and for a `message` that is too long or has more than one line.
+    command as typed. `kaggle_image` asks for the libraries of Kaggle's image, `tensorboard` for
+    event files. Raises PipelineError for an unknown `executor`, and for a `message` that is too
+    long or has more than one line.
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(name=DEFAULT_RECIPE))
@@ -67,6 +68,7 @@ class Request:
     force: bool = False
     executor: str = "auto"
     kaggle_image: bool = False
+    tensorboard: bool = False
     command: str = ""
 
     def __post_init__(self) -> None:

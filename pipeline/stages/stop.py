@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.kaggle import kernels
-from pipeline.runs import Kernel, Run, TrainingRecord
+from pipeline.runs import Kernel, Record, Run, TrainingRecord
 from pipeline.stages.context import Context
 
 STOPPED = "make stop deleted it"
@@ -17,7 +17,7 @@ def stop(context: Context) -> None:
     PipelineError if there is none to delete.
     """
     run = context.only_run("stop", "run with a kernel at Kaggle")
-    kernel = _kernel_of(run.record if isinstance(run.record, TrainingRecord) else None)
+    kernel = kernel_of(run.record)
     if kernel is None:
         raise PipelineError(f"run {run.id} has no kernel that runs (make runs shows its state)")
     if not kernel.version and run.state() == "running":
@@ -48,12 +48,12 @@ def _note_end(run: Run) -> None:
     A command that waits for the kernel holds the run, and notes the end itself.
     """
     with suppress(PipelineError), run.held():
-        if (known := _kernel_of(run.training)) is not None:
+        if (known := kernel_of(run.training)) is not None:
             known.ended = STOPPED
             run.save()
 
 
-def _kernel_of(record: TrainingRecord | None) -> Kernel | None:
+def kernel_of(record: Record) -> Kernel | None:
     """Return the last kernel of a run, unless it has ended."""
-    last = record.kernels[-1] if record and record.kernels else None
+    last = record.kernels[-1] if isinstance(record, TrainingRecord) and record.kernels else None
     return last if last and not last.ended else None

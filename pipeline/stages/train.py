@@ -46,7 +46,7 @@ def train(context: Context) -> Run:
         context = context.with_recipe(named.training.recipe)
         if named.record.status == "done":
             return _report_done(context, named)
-    source = named.network_source if named else _network_source(context.request.recipe)
+    source = named.network_source if named else network_source(context.request.recipe)
     record = _describe(context, source)
     if named:
         _check_same(named, record)
@@ -57,6 +57,15 @@ def train(context: Context) -> Run:
     arrangement, hardware = _prepare(context, source)
     run = named or _find_or_create(context, record, source)
     return _execute(context, run, arrangement, hardware)
+
+
+def check(context: Context) -> None:
+    """Raise PipelineError where the request's recipe has a network or splits that cannot be."""
+    recipe = context.request.recipe
+    source = network_source(recipe)
+    run = _find(context, _describe(context, source).identity)
+    if not run or not _is_complete(context, run):
+        _check_network(recipe, source)
 
 
 def _named_run(context: Context) -> Run | None:
@@ -119,7 +128,7 @@ def _report_done(context: Context, run: Run) -> Run:
     return run
 
 
-def _network_source(recipe: Recipe) -> str | None:
+def network_source(recipe: Recipe) -> str | None:
     """Return the text of a network file of one's own, None where the package has the network."""
     if recipe.network.file is None:
         return None
@@ -179,15 +188,11 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
 
     The devices are None where members are trained at Kaggle.
     """
-    # TensorFlow takes seconds to import. A command that finds its run trained must not wait.
-    with quiet_start():
-        from pipeline import networks
-        from pipeline.training import hardware
-
     recipe = context.request.recipe
-    if source is not None:
-        networks.register_file(source)
-    networks.check(recipe.network.name, recipe.network.dropout_rates)
+    _check_network(recipe, source)
+    from pipeline import networks
+    from pipeline.training import hardware
+
     if recipe.members.gpus == 0:
         hardware.hide_gpus()
     cores, gpus = hardware.count_devices()
@@ -208,6 +213,16 @@ def _prepare(context: Context, source: str | None) -> tuple[Arrangement, Hardwar
     if source is not None:  # only now, as the first tensor fixes TensorFlow's threads
         networks.check_own(recipe.network.name, recipe.network.dropout_rates)
     return arrangement, prepared
+
+
+def _check_network(recipe: Recipe, source: str | None) -> None:
+    # TensorFlow takes seconds to import. A command that finds its run trained must not wait.
+    with quiet_start():
+        from pipeline import networks
+
+    if source is not None:
+        networks.register_file(source)
+    networks.check(recipe.network.name, recipe.network.dropout_rates)
 
 
 def _execute(
@@ -239,7 +254,15 @@ def _execute(
                 else:
                     record.hardware, record.versions = asdict(hardware), provenance.versions()
                     labelled = context.dataset.labelled
-                    train_members(run, labelled, splits, arrangement, hardware, context.report)
+                    train_members(
+                        run,
+                        labelled,
+                        splits,
+                        arrangement,
+                        hardware,
+                        context.report,
+                        context.watch(run),
+                    )
         except KeyboardInterrupt:
             if hardware is not None:
                 context.report(_interrupted(run, len(splits)))

@@ -185,7 +185,7 @@ def test_what_is_pushed_is_private_small_and_holds_no_token(trained: Site) -> No
     assert request["sessionTimeoutSeconds"] == 3 * 3600 + pushing.MARGIN
     assert len(request["text"]) < 500_000
     sent = unpacked(request["text"])
-    assert {"requirements.lock", "uv.lock", "pipeline/cli.py"} <= set(sent)
+    assert {"requirements.lock", "uv.lock", "pipeline/cli/__init__.py"} <= set(sent)
     assert {Path(name).suffix for name in sent} == {".py", ".toml", ".lock", ".json"}
     assert not [name for name, content in sent.items() if TOKEN.encode() in content]
     assert TOKEN not in (only_run(trained).folder / "run.json").read_text()
@@ -566,6 +566,7 @@ def test_only_the_competitions_own_files_can_be_trained_on(site: Site) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_images_libraries_are_recorded(site: Site) -> None:
     context = site.context(executor="kaggle", kaggle_image=True)
     run = context.store.create(stage._describe(context, None))
