@@ -20,7 +20,13 @@ from tests.kaggle_kernels import Kernels
 from tests.kaggle_stand_in import StandIn
 from tests.practice.hidden import hidden_of
 
-KILLS = 20
+KILLS = [(4, 9)] * 6 + [(0.5, 4)] * 9
+"""How long a command lives that is killed, in seconds, while the kernel is said to run.
+
+The push comes after some seconds. After it, there is more to kill.
+"""
+LATE_KILLS = [(1, 8)] * 5
+"""The same for commands that may find a kernel that has ended: they fetch, score and upload."""
 SUBMIT = [sys.executable, "-m", "pipeline", "submit", "--source", "kaggle", "--recipe", "quick"]
 DETERMINISTIC = ["--set", "training.deterministic=true training.epochs=14"]
 
@@ -53,19 +59,23 @@ def test_twenty_kills_cost_nothing(practice: PracticeSource, tmp_path: Path) -> 
                 start_new_session=True,
             )
 
-        kills = 0
-        for number in range(KILLS):
-            # The push comes after some seconds. After it, there is more to kill.
-            seconds = draw.uniform(4, 9) if number < 6 else draw.uniform(0.5, 4)
+        def was_killed(seconds: tuple[float, float]) -> bool:
             with start("kaggle") as process:
                 try:
-                    process.communicate(timeout=seconds)
+                    process.communicate(timeout=draw.uniform(*seconds))
                 except subprocess.TimeoutExpired:
                     kill = draw.choice([os.kill, os.killpg])
                     kill(process.pid, draw.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-                    kills += 1
-                process.communicate()
-        assert kills >= KILLS - 5, "the kernel was done too soon"
+                    return True
+                finally:
+                    process.communicate()
+            return False
+
+        server.kernels.faults.never_ends = True
+        assert all(was_killed(seconds) for seconds in KILLS), "nobody waited for the kernel"
+        server.kernels.faults.never_ends = False
+        for seconds in LATE_KILLS:
+            was_killed(seconds)
         with start("kaggle") as process:
             printed, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
