@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.errors import PipelineError
+from pipeline.common.errors import ClaimedError, PipelineError
 from pipeline.runs import Run, RunStore, claim
 from tests.alone import training_record
 from tests.commands import REPOSITORY, wait_until
@@ -84,9 +84,36 @@ def test_a_process_on_another_host_is_known_by_its_heartbeat(
         old = time.time() - 2 * claim.STALE_AFTER
         os.utime(path, (old, old))
         wait_for_heartbeat(path, after=old)
-        assert claim.is_alive(run.folder, "elsewhere", 1)
+    path.write_text('{"host": "elsewhere", "process": 1}')
+    assert claim.is_alive(run.folder, "elsewhere", 1)
     os.utime(path, (old, old))
     assert not claim.is_alive(run.folder, "elsewhere", 1)
+
+
+def test_a_sleeping_process_keeps_the_run_where_its_lock_is_seen(store: RunStore) -> None:
+    run = store.create(training_record())
+    path = run.folder / claim.FILE
+    with claim.claimed(run.folder):
+        path.write_text('{"host": "elsewhere", "process": 1}')  # as that host sees it
+        os.utime(path, (0, 0))
+        assert claim.is_alive(run.folder, "elsewhere", 1)
+        with pytest.raises(ClaimedError), claim.claimed(run.folder):
+            pass
+
+
+def test_a_process_that_wakes_up_leaves_the_claim_of_another_host_alone(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "RENEWED_EVERY", 0.02)
+    run = store.create(training_record())
+    path = run.folder / claim.FILE
+    with claim.claimed(run.folder):
+        path.write_text(theirs := '{"host": "elsewhere", "process": 7}')
+        time.sleep(0.2)
+        os.utime(path, (0, 0))
+        time.sleep(0.2)
+        assert path.stat().st_mtime == 0, "its heartbeat would keep a dead process alive"
+    assert path.read_text() == theirs
 
 
 def test_the_record_is_read_again_when_the_run_is_held(store: RunStore) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from pipeline.executors.plan import arrange
 from pipeline.search.record import SearchRecord, TrialRecord, read
 from pipeline.search.space import Choice, Range, chosen_space, offered_space, own_values
 from pipeline.search.text import result_lines
-from pipeline.stages import search_measure
+from pipeline.stages import search_measure, train
+from pipeline.stages.context import Context
+from pipeline.stages.request import Request
 from pipeline.stages.search_plan import SearchPlan
 from tests.commands import command, wait_until
 
@@ -237,6 +240,30 @@ def test_a_mistake_is_told_before_anything_is_trained(
     assert error in line
     assert refused.process.returncode == 1
     assert not list(tmp_path.glob("runs/searches/*"))
+
+
+def test_a_measurement_waits_for_the_command_that_trains_its_run(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    settings = recipe.load("mlp_50", "training.epochs=1")
+    context = Context(tmp_path, Request(source=str(small_digits)), lines.append)
+    own = context.with_recipe(settings)
+    run = own.store.create(train._describe(own, None))
+    other = ExitStack()
+    other.enter_context(run.held())
+
+    def leave_it(seconds: float) -> None:
+        if sum(line.startswith("waiting") for line in lines):
+            other.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_measure, "sleep", leave_it)
+        measured = search_measure._trained(context, settings, "the recipe itself")
+    assert measured.id == run.id
+    assert measured.record.scores
+    (waiting,) = [line for line in lines if line.startswith("waiting")]
+    assert waiting.startswith(f"waiting: run {run.id} is being worked on by process {os.getpid()}")
 
 
 def test_a_damaged_study_is_named(small_digits: Path, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
-"""The study of a search: the trials that commands share, continue, prune and give up."""
+"""The study of a search: the trials that it continues, prunes and gives up."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -12,18 +10,10 @@ from pipeline.executors.processes import WorkerSlot
 from pipeline.recipe import Recipe
 from pipeline.runs import RESUME_FILE, Checkpoint, Member
 from pipeline.search.record import SearchRecord
-from pipeline.search.space import Range
 from pipeline.search.study import SearchStudy
-from pipeline.search.trial import is_alive
 from pipeline.search.trials import RunningTrial, Training, Trials
-from pipeline.stages.search import Search
 from pipeline.training.events import Failed, Finished
-
-SPACE = {"training.learning_rate": Range(0.001, 0.1, log=True)}
-
-
-def opened(folder: Path) -> SearchStudy:
-    return SearchStudy(folder, SPACE, {"training.learning_rate": 0.01}, epochs=8, seed=0)
+from tests.studies import SPACE, opened
 
 
 def test_the_worse_half_is_pruned_but_never_the_recipe_itself(tmp_path: Path) -> None:
@@ -46,24 +36,6 @@ def test_the_worse_half_is_pruned_but_never_the_recipe_itself(tmp_path: Path) ->
         (3, "failed", None),
     ]
     assert study.records()[3].reason == "loss became nan"
-
-
-def test_another_command_shares_a_study_and_continues_what_a_dead_one_left(tmp_path: Path) -> None:
-    first, second = opened(tmp_path), opened(tmp_path)
-    mine, theirs = first.next_trial(), second.next_trial()
-    assert (mine.number, theirs.number) == (0, 1)
-    mine.end_epoch(1, 0.6, 2.0)
-    mine.release()  # as the end of its process does
-    assert first.others_at_work()
-    again = second.next_trial()
-    assert (again.number, again.settings, again.folder) == (0, mine.settings, mine.folder)
-    again.complete(0.7)
-    theirs.complete(0.8)
-    assert not first.others_at_work()
-    assert [(one.number, one.state, one.value) for one in first.records()] == [
-        (0, "completed", 0.7),
-        (1, "completed", 0.8),
-    ]
 
 
 def test_a_trial_0_that_was_killed_at_its_very_beginning_keeps_the_recipes_settings(
@@ -92,19 +64,6 @@ def test_trials_are_compared_after_a_quarter_and_after_half_of_the_epochs(tmp_pa
     for epochs, rungs in ((14, {3, 7}), (3, {1}), (1, set())):
         study = SearchStudy(tmp_path / str(epochs), SPACE, {}, epochs, seed=0)
         assert study.rungs == rungs
-
-
-def test_a_left_trial_is_taken_when_no_new_one_may_begin(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    assert study.left_trial() is None
-    study.next_trial().release()
-    trial = study.left_trial()
-    assert trial is not None
-    assert trial.number == 0
-    assert study.left_trial() is None
-    assert study.has_running_trials()
-    trial.complete(0.5)
-    assert not study.has_running_trials()
 
 
 def test_a_trial_begins_anew_where_the_study_was_lost(tmp_path: Path) -> None:
@@ -199,54 +158,8 @@ def test_a_trial_that_cannot_be_measured_does_not_win(tmp_path: Path) -> None:
     assert (trials[1].state, trials[1].reason) == ("failed", "two folds diverge")
 
 
-def test_a_trial_that_ends_while_another_command_looks_is_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = opened(tmp_path), opened(tmp_path)
-    mine = first.next_trial()
-
-    def is_alive_after_its_end(*trial_and_folder: Any) -> bool:
-        mine.complete(0.7)
-        return is_alive(*trial_and_folder)
-
-    monkeypatch.setattr("pipeline.search.study.is_alive", is_alive_after_its_end)
-    assert second.next_trial().number == 1
-
-
 def test_time_without_a_trial_does_not_count(tmp_path: Path) -> None:
     study = opened(tmp_path)
     for _ in range(2):
         study.next_trial().complete(0.5)
     assert 0 <= study.minutes() < 0.1
-
-
-def test_a_search_whose_time_is_over_waits_for_the_trial_of_another_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = opened(tmp_path).next_trial()
-    said: list[str] = []
-
-    def report(line: str) -> None:
-        said.append(line)
-        if line.startswith("waiting"):
-            theirs.complete(0.5)
-
-    search = object.__new__(Search)
-    search._context = SimpleNamespace(report=report)  # type: ignore[assignment]
-    search._plan = SimpleNamespace(minutes=0)  # type: ignore[assignment]
-    search.study = opened(tmp_path)
-    search.record = SearchRecord(id="quick-1", recipe_name="quick", rows=90, space={"a": "b"})
-    states: list[str] = []
-
-    def measure() -> None:
-        states.extend(one.state for one in search.study.records())
-
-    def update() -> None:
-        search.record.trials = search.study.records()
-
-    for name, stub in (("_measure", measure), ("_train_trials", lambda: None), ("_update", update)):
-        monkeypatch.setattr(search, name, stub)
-    monkeypatch.setattr(search, "_measuring_minutes", lambda: 0.0)
-    search.run()
-    assert said[-1] == "waiting for the trials of another command"
-    assert states == ["completed"]

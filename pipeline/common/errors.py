@@ -24,6 +24,10 @@ class DivergedError(PipelineError):
     """A loss became infinite or NaN."""
 
 
+class ClaimedError(PipelineError):
+    """Another process works on a run, and this one may have it later."""
+
+
 class FailedRunError(PipelineError):
     """Too few members of a run succeeded: a matter of its recipe, while other runs may succeed."""
 

@@ -78,12 +78,15 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def locked(
+    path: Path, waiting: Callable[[], None] = lambda: None, patience: float = -1
+) -> Iterator[None]:
     """Keep out other processes, and threads, that lock the same file until the block ends.
 
     The empty file `path` is made, with its parent folders, and stays. The lock ends with the
     process, however that ends. `waiting` is called if the lock is not free at first. Raises
-    RuntimeError if this thread already has the lock.
+    RuntimeError if this thread already has the lock, and filelock.Timeout if it is not free
+    within `patience` seconds, unless that is negative.
     """
     # Without flock, a "soft" lock would be left behind by a killed process.
     lock = FileLock(path, fallback_to_soft=False)
@@ -91,7 +94,7 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
         hold = lock.acquire(blocking=False)
     except Timeout:
         waiting()
-        hold = lock.acquire()
+        hold = lock.acquire(timeout=patience)
     with hold:
         yield
 

@@ -22,7 +22,7 @@ from typing import IO
 
 import psutil
 
-from pipeline.common.errors import PipelineError
+from pipeline.common.errors import ClaimedError
 from pipeline.common.text import printable
 
 FILE = "claim.json"
@@ -37,13 +37,13 @@ _LOCK_ATTEMPTS = 5  # `is_alive` holds the lock for a moment
 def claimed(folder: Path) -> Iterator[None]:
     """Hold the run in `folder` until the block ends.
 
-    Raises PipelineError, which names the other process, if another one holds it.
+    Raises ClaimedError, which names the other process, if another one holds it.
     """
     path = folder / FILE
     with path.open("a+", encoding="utf-8") as file:
         if not _lock(file) or _lives_elsewhere(path):
             host, process = _owner(path)
-            raise PipelineError(
+            raise ClaimedError(
                 f"run {folder.name} is being worked on by process {process} on {host}; wait for "
                 "it, or end it with Ctrl-C there"
             )
@@ -59,7 +59,8 @@ def claimed(folder: Path) -> Iterator[None]:
         finally:
             ended.set()
             heartbeat.join()
-            file.truncate(0)  # without an owner, other hosts need not wait
+            if not owned_elsewhere(folder):
+                file.truncate(0)  # without an owner, other hosts need not wait
 
 
 def _owner(path: Path) -> tuple[str, str]:
@@ -73,11 +74,7 @@ def _owner(path: Path) -> tuple[str, str]:
 
 def _lives_elsewhere(path: Path) -> bool:
     """Return whether a process on another host has renewed its claim recently."""
-    return _owner(path)[0] not in ("?", socket.gethostname()) and _is_fresh(path)
-
-
-def _is_fresh(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime < STALE_AFTER
+    return owned_elsewhere(path.parent) and time.time() - path.stat().st_mtime < STALE_AFTER
 
 
 def is_alive(folder: Path, host: str, process: int) -> bool:
@@ -85,17 +82,33 @@ def is_alive(folder: Path, host: str, process: int) -> bool:
 
     `host` and `process` are those in the run's record.
     """
+    if host == socket.gethostname() and not (folder / FILE).is_file():
+        return psutil.pid_exists(process)  # a record without a claim yet, or of an earlier version
+    return is_claimed(folder)
+
+
+def is_claimed(folder: Path) -> bool:
+    """Return whether `claimed` would refuse `folder`, because another block holds it."""
     path = folder / FILE
-    if host != socket.gethostname():
-        return path.is_file() and _is_fresh(path)
-    if not path.is_file():  # a record without a claim yet, or of an earlier version
-        return psutil.pid_exists(process)
+    if not path.is_file():
+        return False
+    if _lives_elsewhere(path):
+        return True
+    # Another host may see the lock too. Then it is held, however old the last heartbeat is.
     with path.open(encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
+
+
+def owned_elsewhere(folder: Path) -> bool:
+    """Return whether the last process that claimed `folder` is one of another host.
+
+    Where hosts do not see each other's locks, it may take over what a sleeping process holds.
+    """
+    return _owner(folder / FILE)[0] not in ("?", socket.gethostname())
 
 
 def _lock(file: IO[str]) -> bool:
@@ -110,7 +123,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _renew(path: Path, ended: threading.Event) -> None:
-    while not ended.wait(RENEWED_EVERY):
+    while not ended.wait(RENEWED_EVERY) and not owned_elsewhere(path.parent):
         # A network file system may fail for a moment. The next renewal may succeed.
         with suppress(OSError):
             os.utime(path)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import optuna
+from filelock import Timeout
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
@@ -25,21 +26,32 @@ from pipeline.search.trial import Trial, is_alive, spells, state_of
 DATABASE = "study.db"
 LEAST_COMPLETED = 10
 """Trials from which it is said which settings mattered. Of fewer, the better half is too small."""
+PATIENCE = 60.0
+"""Seconds for which a command waits until another one has written to the file."""
 _NAME = "search"
 _MEASUREMENTS, _UNMEASURABLE = "measurements", "unmeasurable"
 
 
 @contextmanager
 def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn what a damaged or full study file raises into PipelineError."""
+    """Turn what a damaged, full or locked study file raises into PipelineError."""
+    in_use = (
+        f"another process has kept it from others for {PATIENCE:.0f} s: let it go on, or end it, "
+        "and the same command continues"
+    )
     try:
         yield
+    except Timeout:
+        raise PipelineError(f"{folder / DATABASE} is in use; {in_use}") from None
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        problem = printable(str(error.__cause__ or error).splitlines()[0])
-        raise PipelineError(
-            f"{folder / DATABASE} cannot be used ({problem}); mend that, or move the folder away "
-            "to begin the search anew"
-        ) from None
+        cause: BaseException = error
+        while cause.__cause__:  # SQLite's own words
+            cause = cause.__cause__
+        problem = printable(str(cause).splitlines()[0])
+        fix = "mend that, or move the folder away to begin the search anew"
+        if "database is locked" in problem:
+            fix = in_use
+        raise PipelineError(f"{folder / DATABASE} cannot be used ({problem}); {fix}") from None
 
 
 class SearchStudy:
@@ -61,7 +73,7 @@ class SearchStudy:
         database = URL.create("sqlite", database=str((folder / DATABASE).resolve()))
         with self._locked():
             storage = optuna.storages.RDBStorage(
-                database.render_as_string(), engine_kwargs={"connect_args": {"timeout": 60}}
+                database.render_as_string(), engine_kwargs={"connect_args": {"timeout": PATIENCE}}
             )
             self._study = optuna.create_study(
                 study_name=_NAME,
@@ -175,7 +187,7 @@ class SearchStudy:
         return {key: float(share) for key, share in shares.items()}
 
     def _locked(self) -> AbstractContextManager[None]:
-        return files.locked(self.folder / ".lock")
+        return files.locked(self.folder / ".lock", patience=PATIENCE)
 
 
 def _value(trial: FrozenTrial) -> float | None:

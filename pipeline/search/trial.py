@@ -4,15 +4,14 @@ A trial that Optuna counts as running is in training, or its process is gone: th
 continued. The first trial, with the recipe's own settings, is so after a failure too.
 """
 
-import os
-import socket
 import time
 from collections.abc import Iterator, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.recipe.keys import Settings
@@ -43,35 +42,45 @@ class Trial:
         self._study = study
         self._trial = trial
         self._rungs = rungs
-        self._hold = ExitStack()
+        self._lost = False
         self.number: int = trial.number
         self.folder = folder / FOLDER / str(self.number)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._hold.enter_context(claim.claimed(self.folder))
-        noted: dict[str, Any] = trial.user_attrs
+        with ExitStack() as hold:
+            hold.enter_context(claim.claimed(self.folder))
+            self._begin(space, start)
+            self._hold = hold.pop_all()
+
+    def _begin(self, space: Space, start: Settings) -> None:
+        noted: dict[str, Any] = self._trial.user_attrs
         self.was_pruned: bool = noted.get("pruned", False)
         self._reported = set(self._stored.intermediate_values)
         self._spells: list[list[float]] = [*noted.get("spells", []), [time.time(), time.time()]]
         if "settings" not in noted:  # a file of an earlier study would be another network's
             (self.folder / RESUME_FILE).unlink(missing_ok=True)
-        self._note(host=socket.gethostname(), process=os.getpid(), reason="", spells=self._spells)
-        drawn = {key: one.draw(trial, key) for key, one in space.items()}
+        self._note(reason="", spells=self._spells)
+        drawn = {key: one.draw(self._trial, key) for key, one in space.items()}
         self.settings: Settings = drawn if self.number else dict(start)
         self._note(settings=self.settings)
 
     def end_epoch(self, epoch: int, accuracy: float, seconds: float) -> bool:
-        """Record an epoch. Return whether the trial is to be pruned, as the first one never is."""
-        if self._has_ended:
+        """Record an epoch. Return whether to stop: the trial is pruned or lost to another host.
+
+        The first trial is never pruned.
+        """
+        if self.is_lost():
             return True
-        if epoch not in self._reported:  # else it is trained again after a failure
-            self._trial.report(accuracy, epoch)
-            self._reported.add(epoch)
-        self._note(epochs=epoch, seconds=seconds, spells=self._until_now())
-        # Trial 0 is asked too: the others are compared with it.
-        pruned = epoch in self._rungs and self._trial.should_prune() and self.number > 0
-        if pruned:
-            self._note(pruned=True)
-        return pruned
+        with suppress(UpdateFinishedTrialError):  # lost since the line before
+            if epoch not in self._reported:  # else it is trained again after a failure
+                self._trial.report(accuracy, epoch)
+                self._reported.add(epoch)
+            self._note(epochs=epoch, seconds=seconds, spells=self._until_now())
+            # Trial 0 is asked too: the others are compared with it.
+            pruned = epoch in self._rungs and self._trial.should_prune() and self.number > 0
+            if pruned:
+                self._note(pruned=True)
+            return pruned
+        return True
 
     def complete(self, accuracy: float) -> None:
         """Record the trial's result."""
@@ -83,32 +92,37 @@ class Trial:
 
     def fail(self, reason: str) -> None:
         """Record why the trial failed. The recipe's own settings are to be tried again."""
-        if not self._has_ended:
-            self._note(reason=reason)
-        if self.number:
-            self._end(TrialState.FAIL)
-        else:
-            self.release()
+        self._end(TrialState.FAIL if self.number else None, reason=reason)
 
     def release(self) -> None:
         """Leave the trial to whichever command asks next."""
         self._hold.close()
 
-    def _end(self, state: TrialState, value: float | None = None) -> None:
-        if not self._has_ended:
-            self._note(spells=self._until_now())
-            self._study.tell(self._trial, value, state)
-        self.release()
+    def _end(self, state: TrialState | None, value: float | None = None, **notes: str) -> None:
+        try:
+            if self.is_lost():
+                return
+            with suppress(UpdateFinishedTrialError):  # lost since the line before
+                self._note(spells=self._until_now(), **notes)
+                if state is not None:
+                    self._study.tell(self._trial, value, state, skip_if_finished=True)
+            (self.folder / RESUME_FILE).unlink(missing_ok=True)
+        finally:
+            self.release()
 
     @property
     def _stored(self) -> FrozenTrial:
         trials: list[FrozenTrial] = self._study.get_trials(deepcopy=False)
         return trials[self.number]
 
-    @property
-    def _has_ended(self) -> bool:
-        """Whether another machine has continued the trial to its end, while this one slept."""
-        return bool(self._stored.state.is_finished())
+    def is_lost(self) -> bool:
+        """Return whether another host has continued the trial, or ended it, while this one slept.
+
+        It stays so, even if the other host leaves the trial again.
+        """
+        if not self._lost:
+            self._lost = claim.owned_elsewhere(self.folder) or self._stored.state.is_finished()
+        return self._lost
 
     def _until_now(self) -> list[list[float]]:
         self._spells[-1][1] = time.time()
@@ -121,9 +135,7 @@ class Trial:
 
 def is_alive(trial: FrozenTrial, folder: Path) -> bool:
     """Return whether a process trains a trial of the search in `folder`."""
-    host, process = trial.user_attrs.get("host"), trial.user_attrs.get("process")
-    own = folder / FOLDER / str(trial.number)
-    return host is not None and process is not None and claim.is_alive(own, host, process)
+    return claim.is_claimed(folder / FOLDER / str(trial.number))
 
 
 def state_of(trial: FrozenTrial, folder: Path) -> State:

@@ -78,7 +78,10 @@ class RunningTrial:
         self.kept = [one.val_accuracy for one in member.checkpoints]
 
     def end_epoch(self, event: EpochEnded) -> bool:
-        """Record an epoch. Return whether the trial is to be stopped now."""
+        """Record an epoch. Return whether the trial is to be stopped now.
+
+        One that another host has taken over is stopped as if it were pruned.
+        """
         if self.pruned:  # the worker had gone on before it was stopped
             return False
         self.begin(event.member)
@@ -90,7 +93,7 @@ class RunningTrial:
 
     def may_try_again(self, failed: Failed) -> bool:
         """Return whether to train on, as once after a failure that need not come again."""
-        if self.pruned or failed.diverged or self.tried_again:
+        if self.pruned or failed.diverged or self.tried_again or self.trial.is_lost():
             return False
         self.tried_again = True
         if not self.epochs:  # the resume file, if there is one, may be what fails
@@ -105,7 +108,6 @@ class RunningTrial:
             self.trial.prune()
         else:
             self.trial.fail(event.reason)
-        self._resume_file.unlink(missing_ok=True)
 
 
 class Trials:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from time import sleep
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.common.errors import FailedRunError, PipelineError
+from pipeline.common.errors import ClaimedError, FailedRunError, PipelineError
 from pipeline.recipe import Recipe
 from pipeline.runs import Run
 from pipeline.search.record import Measurement, TrialRecord
@@ -67,7 +68,15 @@ def measure(context: Context, plan: SearchPlan, winner: TrialRecord, count: int)
 
 def _trained(context: Context, recipe: Recipe, name: str) -> Run:
     context.report(f"measuring {name} with seed {recipe.seed}")
-    return tracked(ensemble, context.with_recipe(recipe))
+    waiting = False
+    while True:
+        try:
+            return tracked(ensemble, context.with_recipe(recipe))
+        except ClaimedError as error:  # as by another search of the same recipe
+            if not waiting:
+                context.report(f"waiting: {error}")
+            waiting = True
+            sleep(1)
 
 
 def _common_rows(runs: Sequence[Run]) -> NDArray[np.integer[Any]]:
