@@ -2,8 +2,8 @@
 
 `python -m tests.bench.hidden --mnist data/mnist` reads tests/bench/predictions and prints a table
 of all trainings, the mean of each recipe over the permutations, and how many rows all of one
-permutation's trainings get wrong. wrong_by_all.png shows the latter. It only reports. Nothing is
-chosen by it.
+permutation's trainings get wrong. It draws the latter anew in wrong_by_all.png. Nothing is chosen
+by it.
 """
 
 import argparse
