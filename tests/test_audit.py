@@ -212,6 +212,11 @@ def test_what_cannot_be_judged_is_told_in_one_line(audited: Run, small_digits: P
         ([*source, "--run", "good worse"], "", "make audit takes one run with scores"),
         (["--source", "practice"], "", "no run on these data (practice) has scores yet"),
         (["--source", "practice"], "", '"members.folds=5" SOURCE=practice'),
+        (
+            ["--source", "practice", "--practice-seed", "7"],
+            "",
+            "PRACTICE_SEED is 7, but no run of that draw",
+        ),
         (["--source", "practice", "--run", "good"], "", "run good-s0 was trained on other data"),
     ):
         done = run_audit(root, *words, python=python)
@@ -219,6 +224,7 @@ def test_what_cannot_be_judged_is_told_in_one_line(audited: Run, small_digits: P
         (line,) = done.stderr.splitlines()
         assert line.startswith("error: ")
         assert expected in line
+    assert not list(root.glob("data/practice-7*")), "its digits would be drawn for nothing"
     stored = audited.load_arrays("validation")
     audited.save_arrays("validation", **{**stored, "rows": stored["rows"] + 300})
     audited.save()

@@ -144,8 +144,14 @@ def _chosen_run(context: Context) -> Run:
     if context.request.runs:
         run = context.only_run("audit", "run with scores")
     else:
-        data = context.dataset.fingerprint
         scored = [one for one in context.store.all() if one.record.scores]
+        seed = context.request.practice_seed
+        if seed and all(one.record.practice_seed != seed for one in scored):  # may be mistyped
+            raise PipelineError(
+                f"PRACTICE_SEED is {seed}, but no run of that draw has scores; give another one, "
+                f"or make a run that judges every labelled row: {_making(context)}"
+            )
+        data = context.dataset.fingerprint
         here = [one for one in scored if one.record.data_fingerprint == data]
         if not here:
             raise PipelineError(

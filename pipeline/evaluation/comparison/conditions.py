@@ -1,5 +1,6 @@
 """`WHERE`: which runs are compared."""
 
+import operator
 import os
 import re
 import shlex
@@ -18,7 +19,13 @@ from pipeline.runs import Run, RunStatus, TrainingRecord
 
 LONGEST = 10_000  # characters
 
-_WORD = re.compile(r"([^=!<>]*)(!=|=|<|>)(.*)", re.DOTALL)
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_WORD = re.compile(r"([^=!<>]*)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 
 
 def _recipes(run: Run) -> list[str]:
@@ -41,27 +48,24 @@ _BY_BEGINNING = ("split", "run")
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition on what a run has by `key`; `operator` is one of = != < >.
+    """A condition on what a run has by `key`; `sign` is one of = != < <= > >=.
 
     "=" holds if everything that the run has there is among the values. An average of runs has no
     settings, so that no condition on a setting holds.
     """
 
     key: str
-    operator: str
+    sign: str
     values: tuple[Any, ...]
 
     def holds(self, run: Run) -> bool:
         """Return whether a run fulfils the condition."""
         found = _found(run, self.key)
-        if self.operator in "<>":
+        if in_order := _ORDERS.get(self.sign):
             (limit,) = self.values
-            sign = 1 if self.operator == ">" else -1
-            return bool(found) and all(
-                one is not None and sign * (one - limit) > 0 for one in found
-            )
+            return bool(found) and all(one is not None and in_order(one, limit) for one in found)
         equal = all(any(self._fits(one, value) for value in self.values) for one in found)
-        return bool(found) and equal == (self.operator == "=")
+        return bool(found) and equal == (self.sign == "=")
 
     def _fits(self, found: Any, value: Any) -> bool:
         if self.key in _BY_BEGINNING:
@@ -107,32 +111,32 @@ def _parse(word: str, runs: Sequence[Run]) -> Condition:
     match = _WORD.fullmatch(word)
     if not match:
         raise PipelineError(
-            f"WHERE holds {shown(word)}; each word must be a key, one of = != < >, and a value, as "
-            'in WHERE="recipe=fast training.batch_size>64"'
+            f"WHERE holds {shown(word)}; each word must be a key, one of = != < <= > >=, and a "
+            'value, as in WHERE="recipe=fast training.batch_size>64"'
         )
-    key, operator, text = match.groups()
+    key, sign, text = match.groups()
     if key not in KEYS and key not in SETTINGS:
         near = closest(key, KEYS) or closest_setting(key)
         raise PipelineError(
             f"WHERE has the unknown key {shown(key)}{f' (did you mean {near}?)' if near else ''}; "
             f"allowed are {', '.join(KEYS)}, and the keys of a recipe, as training.batch_size"
         )
-    if operator in "<>":
-        return Condition(key, operator, (_limit(key, operator, text),))
-    return Condition(key, operator, tuple(_value(key, one, runs) for one in text.split(",")))
+    if sign in _ORDERS:
+        return Condition(key, sign, (_limit(key, sign, text),))
+    return Condition(key, sign, tuple(_value(key, one, runs) for one in text.split(",")))
 
 
-def _limit(key: str, operator: str, text: str) -> int | float:
-    """Return the number after < or >."""
+def _limit(key: str, sign: str, text: str) -> int | float:
+    """Return the number after <, <=, > or >=."""
     if key != "seed" and (key in KEYS or allowed_numbers(SETTINGS[key]) is None):
         raise PipelineError(
-            f"WHERE holds {shown(key + operator + text)}, but {key} is no number; use = or !="
+            f"WHERE holds {shown(key + sign + text)}, but {key} is no number; use = or !="
         )
     try:
         return int(text) if text.isdecimal() and len(text) < 100 else float(text)
     except ValueError:
         raise PipelineError(
-            f"WHERE gives {shown(text)} for {key}; a number is needed after {operator}"
+            f"WHERE gives {shown(text)} for {key}; a number is needed after {sign}"
         ) from None
 
 
