@@ -14,7 +14,8 @@ from pipeline.data.digits import Digits
 from pipeline.data.mnist import read_mnist
 from pipeline.runs import RunStore
 from tests.bench.commands import write_digits
-from tests.commands import REPOSITORY
+from tests.commands import REPOSITORY, variables_of_targets
+from tests.workspace import Workspace
 
 # These have the effect of training.deterministic on the test process and its children. TensorFlow
 # reads them when it makes its first tensor, which some test modules do while they are collected.
@@ -81,3 +82,21 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> PracticeSource:
     source = PracticeSource(tmp_path_factory.mktemp("practice"), MNIST_FOLDER, 0)
     source.fetch()
     return source
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A folder with a home folder of its own, for the tests of a module."""
+    folder = tmp_path_factory.mktemp("workspace")
+    options = set().union(*variables_of_targets().values())
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("KAGGLE_") and name not in options and "proxy" not in name.lower()
+    }
+    home = folder / "home"
+    home.mkdir()
+    own = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+    # If the command found credentials after all, it still could not reach Kaggle.
+    closed = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    return Workspace(folder, {**kept, **own, **closed})
