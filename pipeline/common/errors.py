@@ -28,6 +28,10 @@ class ClaimedError(PipelineError):
     """Another process works on a run, and this one may have it later."""
 
 
+class TimeLimitError(PipelineError):
+    """A training was stopped at its time limit. It can be continued."""
+
+
 class FailedRunError(PipelineError):
     """Too few members of a run succeeded: a matter of its recipe, while other runs may succeed."""
 

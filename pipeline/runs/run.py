@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pipeline.common import files
-from pipeline.common.errors import PipelineError
+from pipeline.common.errors import PipelineError, TimeLimitError
 from pipeline.common.text import printable
 from pipeline.runs import arrays, claim
 from pipeline.runs.arrays import Arrays, DamagedArraysError
@@ -198,6 +198,9 @@ class Run:
             yield
         except KeyboardInterrupt as interrupt:
             self.record.status, self.record.reason = "interrupted", str(interrupt) or "Ctrl-C"
+            raise
+        except TimeLimitError:
+            self.record.status, self.record.reason = "interrupted", "its time limit"
             raise
         except BaseException as error:
             self.record.status = "failed"

@@ -1,6 +1,6 @@
 """What `train` does where members are trained in a kernel at Kaggle."""
 
-from pipeline.common.errors import PipelineError
+from pipeline.common.errors import PipelineError, TimeLimitError
 from pipeline.common.text import printable
 from pipeline.executors import kaggle
 from pipeline.executors.queue import failure_report
@@ -46,7 +46,10 @@ def is_same(recorded: TrainingRecord, record: TrainingRecord) -> bool:
 
 
 def train(context: Context, run: Run) -> None:
-    """Train the run's members in a kernel. Raises PipelineError if some of them are not done."""
+    """Train the run's members in a kernel.
+
+    Raises TimeLimitError if the kernel's limit stopped some of them, and other PipelineErrors.
+    """
     request = context.request
     kaggle.train_run(run, context.report, image=request.kaggle_image, force=request.force)
     for line in failure_report(run):
@@ -54,7 +57,7 @@ def train(context: Context, run: Run) -> None:
     unfinished = [one for one in run.record.members if one.status not in ("done", "failed")]
     if unfinished:
         here = f", and make train RUN={run.id} continues them here" * (not request.kaggle_image)
-        raise PipelineError(
+        raise TimeLimitError(
             f"run {run.id}: at the kernel's time limit, {len(unfinished)} of "
             f"{len(run.record.members)} members were not done; the same command trains these at "
             f"Kaggle from their first epoch (members.hours is the limit){here}"

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from pipeline.common import provenance
+from pipeline.common.errors import TimeLimitError
 from pipeline.executors.kaggle import job, machine, pushing
 from pipeline.runs import RunStore
 from pipeline.stages import at_kaggle
@@ -117,8 +118,10 @@ def test_a_push_whose_answer_is_lost_is_not_repeated(site: Site) -> None:
 def test_the_time_limit_keeps_what_is_trained(site: Site) -> None:
     settings = "training.epochs=4000 early_stopping.enabled=false members.hours=0.015"
     run = site.run(f"training.deterministic=true {settings}")
-    site.train(run)
+    with pytest.raises(TimeLimitError, match="1 of 1 members"), run.held(), run.in_progress():
+        at_kaggle.train(site.context(), run)
     kept = only_run(site)
+    assert (kept.record.status, kept.record.reason) == ("interrupted", "its time limit")
     assert "| kernel: the time limit was reached" in site.lines
     (member,) = kept.record.members
     assert member.status == "interrupted"
