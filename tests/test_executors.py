@@ -63,6 +63,21 @@ def test_a_deterministic_member_has_one_thread_in_the_process_of_the_command(
         assert running.record()["hardware"]["threads"] == 1
 
 
+def test_a_later_command_predicts_with_the_threads_of_training(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    """On a processor without AVX-512, mlp_50 rounds otherwise with two threads than with one."""
+    with ensemble(tmp_path, small_digits, "serial") as running:
+        running.finish()
+    (run,) = RunStore(tmp_path / "runs").all()
+    before = {name: run.load_arrays(name)["probabilities"] for name in ("validation", "test")}
+    with command(tmp_path, "ensemble", "--run", run.id, "--force") as again:
+        assert "predicting" in again.finish()
+    (run,) = RunStore(tmp_path / "runs").all()
+    for name, probabilities in before.items():
+        assert np.array_equal(run.load_arrays(name)["probabilities"], probabilities)
+
+
 @pytest.mark.slow
 def test_two_runs_at_the_same_time_do_not_disturb_each_other(
     serial: Path, small_digits: Path, tmp_path: Path

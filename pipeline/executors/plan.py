@@ -59,14 +59,18 @@ def planned_members(recipe: Recipe) -> list[Member]:
     ]
 
 
+def fixed_threads(recipe: Recipe) -> int | None:
+    """Return TensorFlow's threads per operation that the recipe fixes, None if the cores do."""
+    return recipe.members.cpus or (1 if recipe.training.deterministic else None)
+
+
 def arrange(executor: str, recipe: Recipe, cores: int, gpus: int) -> Arrangement:
     """Resolve the automatic settings of the recipe and the executor on this machine.
 
     The result depends on all of the run's members, done or not: a run that continues has the
     threads that it began with. On a machine with GPUs each member has one, or its share of one.
     """
-    settings, members = recipe.members, recipe.members.count
-    fixed = settings.cpus or (1 if recipe.training.deterministic else None)
+    settings, members, fixed = recipe.members, recipe.members.count, fixed_threads(recipe)
     share = (1.0 if settings.gpus is None else settings.gpus) if gpus else 0.0
     if executor == "ray":
         return Arrangement("ray", members, fixed or 1, settings.gpus)

@@ -13,6 +13,7 @@ from pipeline.common.files import sha256
 from pipeline.common.startup import quiet_start
 from pipeline.data.digits import select
 from pipeline.evaluation import png_files
+from pipeline.executors.plan import fixed_threads
 from pipeline.prediction.averaging import Average, average
 from pipeline.runs import AverageRecord, DamagedArraysError, Run, Scores
 from pipeline.stages.context import Context
@@ -109,7 +110,7 @@ def _check_usable(context: Context, run: Run) -> None:
 def _predict(context: Context, run: Run) -> None:
     """Average the outputs of a run's members. A row is predicted by those not trained on it."""
     splits = context.splits_of(run)
-    prediction, precision = _prepare_prediction(run)
+    prediction, precision = _prepare_prediction(context, run)
     started = time.perf_counter()
     rows, validation, test = prediction.out_of_fold(
         run, splits, context.dataset, precision, context.report
@@ -187,17 +188,27 @@ def _finish_average(context: Context, run: Run, averaged: Average) -> None:
     _finish(context, run, validation["rows"], validation["probabilities"], test["probabilities"])
 
 
-def _prepare_prediction(run: Run) -> tuple[ModuleType, str]:
-    """Return what predicts, and the Keras dtype policy that the run's recipe means here."""
+def _prepare_prediction(context: Context, run: Run) -> tuple[ModuleType, str]:
+    """Return what predicts, and the Keras dtype policy that the run's recipe means here.
+
+    Sums are rounded in an order that depends on the threads, so prediction has as many as training.
+    """
+    recipe = run.training.recipe
     # TensorFlow takes seconds to import, and a scored run needs none of it.
     with quiet_start():
         from pipeline.prediction import ensemble as prediction
         from pipeline.prediction.predictor import register_own_layers
         from pipeline.training import hardware
 
-        hardware.grow_memory()
+    try:
+        hardware.prepare(recipe.training, fixed_threads(recipe))
+    except PipelineError:  # another run of this command has fixed them
+        context.report(
+            f"run {run.id}: TensorFlow has other threads in this process than its recipe says, so "
+            "the last digits of its probabilities may differ"
+        )
     register_own_layers(run)
-    return prediction, hardware.prediction_precision(run.training.recipe.prediction)
+    return prediction, hardware.prediction_precision(recipe.prediction)
 
 
 def _finish(
@@ -260,7 +271,7 @@ def training_accuracy(context: Context, run: Run) -> float:
     recorded = run.record.scores
     assert recorded is not None, "the stage `ensemble` has scored the run"
     if recorded.training_accuracy is None:
-        prediction, precision = _prepare_prediction(run)
+        prediction, precision = _prepare_prediction(context, run)
         splits = context.splits_of(run)
         accuracies = []
         for member in run.record.usable_members:
