@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -25,7 +27,15 @@ class DivergedError(PipelineError):
 
 
 class ClaimedError(PipelineError):
-    """Another process works on a run, and this one may have it later."""
+    """Another process works on the run in `folder`, which this one may have later."""
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
+class LostRunError(PipelineError):
+    """Another host has taken over, or removed, a run while the process that held it slept."""
 
 
 class TimeLimitError(PipelineError):
@@ -63,6 +73,8 @@ MEMORY_SHORTAGES = (
 )
 """What exceptions other than MemoryError say where memory is short."""
 
+_CUT_OFF = re.compile(r"\d+ requested and \d+ written")  # NumPy's words, without a number
+
 LONGEST_MESSAGE = 2_000  # characters; the longest of our own list every recipe or setting
 
 
@@ -73,9 +85,11 @@ def exit_codes() -> Iterator[None]:
     Ctrl-C ends it with 130. SIGTERM and SIGHUP end it in the same way, with 143 and 129, so that
     the processes that it has started end too.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has SIGHUP ignored
-            signal.signal(number, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:  # nohup has SIGHUP ignored
+            signal.signal(ending, _terminate)
     sys.unraisablehook = _send_again
     try:
         yield
@@ -93,7 +107,8 @@ def exit_codes() -> Iterator[None]:
             problem = f"not enough memory ({printable(shortage)})"
             fix = "end other programs, or allow this one more memory (ulimit -v)"
         elif isinstance(error, OSError):
-            problem, fix = str(error), FIXES.get(error.errno or 0, "mend that")
+            number = errno.ENOSPC if _CUT_OFF.search(str(error)) else error.errno or 0
+            problem, fix = str(error), FIXES.get(number, "mend that")
         else:
             raise
         line = printable(f"error: {problem}; {fix}", LONGEST_MESSAGE)

@@ -60,7 +60,7 @@ def quiet_start() -> Iterator[None]:
         os.dup2(held_back.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not Ctrl-C, whose last line is enough
             held_back.seek(0)
             os.write(original, held_back.read())
             raise

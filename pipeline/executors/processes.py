@@ -188,9 +188,12 @@ def _begin(connection: Connection, scratch: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Worker.connection, _Worker.scratch = connection, scratch
     tempfile.tempdir = str(scratch)  # Keras's and TensorFlow's files too
-    images, labels = (
-        np.load(scratch / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")
-    )
+    try:
+        images, labels = (
+            np.load(scratch / f"{name}.npy", mmap_mode="r") for name in ("images", "labels")
+        )
+    except FileNotFoundError:  # the process that holds the run was killed
+        os._exit(1)
     _Worker.labelled = Digits(images=images, labels=labels)
     threading.Thread(target=_listen, daemon=True).start()
 

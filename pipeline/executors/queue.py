@@ -15,7 +15,7 @@ from pipeline.data.split import Split
 from pipeline.executors.plan import Arrangement
 from pipeline.executors.recorder import Recorder
 from pipeline.executors.tasks import Task, Work
-from pipeline.runs import RESUME_FILE, SCRATCH_FOLDER, Member, Run
+from pipeline.runs import RESUME_FILE, Member, Run
 from pipeline.training.events import Event, Failed, OnEvent
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def train_members(
     queue = RetryQueue(run, splits, arrangement.threads)
     pending, members = queue.pending(), run.record.members
     epochs_done = {member.index: member.epochs for member in pending}
-    epochs, scratch = run.training.recipe.training.epochs, run.folder / SCRATCH_FOLDER
+    epochs = run.training.recipe.training.epochs
     with RunProgress(report, len(members), epochs, epochs_done) as progress:
         recorder = Recorder(run, progress, report)
         recorder.remove_resume_files()
@@ -105,7 +105,7 @@ def train_members(
 
         tasks = [queue.task(member.index) for member in pending]
         if tasks:
-            train_all(Work(tasks, labelled, scratch, arrangement, hardware, on_event, retry))
+            train_all(Work(tasks, labelled, run.scratch, arrangement, hardware, on_event, retry))
     for line in failure_report(run):
         report(line)
 

@@ -35,7 +35,8 @@ class Recorder:
         self._seconds_before = run.record.timings.get("training_seconds", 0.0)
 
     def on_event(self, event: Event) -> None:
-        """Record what a member did, and show it."""
+        """Record what a member did, and show it. Raises LostRunError as `Run.check_held`."""
+        self._run.check_held()
         index = event.index
         self._member(index).heartbeat = now()
         match event:

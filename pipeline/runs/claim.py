@@ -12,6 +12,7 @@ to write where a look needs none.
 import fcntl
 import json
 import os
+import secrets
 import socket
 import threading
 import time
@@ -33,8 +34,54 @@ STALE_AFTER = 60.0
 _LOCK_ATTEMPTS = 5  # `is_alive` holds the lock for a moment
 
 
+class Claim:
+    """What a block holds: a folder, whose claim file `claimed` has written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = path.read_text(encoding="utf-8")  # empty on a full disk
+        self._lost = False
+        self._slept, self._awake_at = 0.0, time.time()
+        self._lock = threading.Lock()
+
+    def is_lost(self) -> bool:
+        """Return whether another process has taken the folder, or removed it, while this one slept.
+
+        Where hosts do not see each other's locks, one may do so once the heartbeat is old. The
+        folder stays lost, even when the other process leaves it again.
+        """
+        if not self._lost:
+            try:
+                self._lost = self._path.read_text(encoding="utf-8") != self._written
+            except OSError:  # a network file system may fail for a moment
+                return not self._path.parent.is_dir()
+        return self._lost
+
+    def slept(self) -> float:
+        """Return for how many seconds in all this process has stood still since it has the folder.
+
+        It does so where it is stopped, or its machine is suspended. `renew` looks often.
+        """
+        with self._lock:
+            now = time.time()
+            if now - self._awake_at > STALE_AFTER:
+                self._slept += now - self._awake_at
+            self._awake_at = now
+            return self._slept
+
+    def renew(self, ended: threading.Event) -> None:
+        """Renew the heartbeat until the block has ended, or another process has the folder."""
+        while not ended.wait(RENEWED_EVERY):
+            self.slept()
+            if self.is_lost():
+                continue
+            # A network file system may fail for a moment. The next renewal may succeed.
+            with suppress(OSError):
+                os.utime(self._path)
+
+
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path) -> Iterator[Claim]:
     """Hold the run in `folder` until the block ends.
 
     Raises ClaimedError, which names the other process, if another one holds it.
@@ -45,21 +92,22 @@ def claimed(folder: Path) -> Iterator[None]:
             host, process = _owner(path)
             raise ClaimedError(
                 f"run {folder.name} is being worked on by process {process} on {host}; wait for "
-                "it, or end it with Ctrl-C there"
+                "it, or end it with Ctrl-C there",
+                folder,
             )
         file.truncate(0)
-        owner = {"host": socket.gethostname(), "process": os.getpid()}
+        owner = {"host": socket.gethostname(), "process": os.getpid(), "of": secrets.token_hex(4)}
         with suppress(OSError):  # the lock holds on a full disk too, on which a run is removed
             os.write(file.fileno(), json.dumps(owner).encode())
-        ended = threading.Event()
-        heartbeat = threading.Thread(target=_renew, args=(path, ended), daemon=True)
+        own, ended = Claim(path), threading.Event()
+        heartbeat = threading.Thread(target=own.renew, args=(ended,), daemon=True)
         heartbeat.start()
         try:
-            yield
+            yield own
         finally:
             ended.set()
             heartbeat.join()
-            if not owned_elsewhere(folder):
+            if not own.is_lost():
                 file.truncate(0)  # without an owner, other hosts need not wait
 
 
@@ -74,7 +122,14 @@ def _owner(path: Path) -> tuple[str, str]:
 
 def _lives_elsewhere(path: Path) -> bool:
     """Return whether a process on another host has renewed its claim recently."""
-    return owned_elsewhere(path.parent) and time.time() - path.stat().st_mtime < STALE_AFTER
+    if _owner(path)[0] in ("?", socket.gethostname()):
+        return False
+    changed = path.stat().st_mtime
+    age = time.time() - changed
+    if age < -STALE_AFTER:  # by another clock: see whether it goes on
+        time.sleep(1.2 * RENEWED_EVERY)
+        return path.stat().st_mtime != changed
+    return age < STALE_AFTER
 
 
 def is_alive(folder: Path, host: str, process: int) -> bool:
@@ -90,25 +145,16 @@ def is_alive(folder: Path, host: str, process: int) -> bool:
 def is_claimed(folder: Path) -> bool:
     """Return whether `claimed` would refuse `folder`, because another block holds it."""
     path = folder / FILE
-    if not path.is_file():
-        return False
-    if _lives_elsewhere(path):
-        return True
-    # Another host may see the lock too. Then it is held, however old the last heartbeat is.
-    with path.open(encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with suppress(FileNotFoundError):  # also where the folder is being removed
+        if _lives_elsewhere(path):
             return True
+        # Another host may see the lock too. Then it is held, however old the last heartbeat is.
+        with path.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
     return False
-
-
-def owned_elsewhere(folder: Path) -> bool:
-    """Return whether the last process that claimed `folder` is one of another host.
-
-    Where hosts do not see each other's locks, it may take over what a sleeping process holds.
-    """
-    return _owner(folder / FILE)[0] not in ("?", socket.gethostname())
 
 
 def _lock(file: IO[str]) -> bool:
@@ -120,10 +166,3 @@ def _lock(file: IO[str]) -> bool:
         else:
             return True
     return False
-
-
-def _renew(path: Path, ended: threading.Event) -> None:
-    while not ended.wait(RENEWED_EVERY) and not owned_elsewhere(path.parent):
-        # A network file system may fail for a moment. The next renewal may succeed.
-        with suppress(OSError):
-            os.utime(path)

@@ -8,15 +8,14 @@ from pathlib import Path
 _HIDDEN = ".removed-"
 
 
-def remove_folder(folder: Path) -> Path | None:
-    """Hide a run's folder, and then delete it. Return what could not be deleted, if anything.
+def hide(folder: Path) -> Path:
+    """Move a run's folder to a name at which no command looks for runs. Return its new path.
 
-    Its new name is one at which no command looks for runs; a full disk has room for that. What a
-    killed process leaves is for `remove_leftovers`. Links are deleted, never followed.
+    A full disk has room for that. What a killed process leaves is for `remove_leftovers`.
     """
     hidden = folder.with_name(f"{_HIDDEN}{secrets.token_hex(4)}-{folder.name}"[:255])
     os.replace(folder, hidden)
-    return _deleted(hidden)
+    return hidden
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
@@ -25,10 +24,11 @@ def remove_leftovers(folder: Path) -> list[Path]:
     Return what could not be deleted. Hold the store's lock meanwhile: what another process is
     deleting is no leftover.
     """
-    left = [_deleted(hidden) for hidden in sorted(folder.glob(f"{_HIDDEN}*"))]
+    left = [delete(hidden) for hidden in sorted(folder.glob(f"{_HIDDEN}*"))]
     return [path for path in left if path]
 
 
-def _deleted(hidden: Path) -> Path | None:
+def delete(hidden: Path) -> Path | None:
+    """Delete a hidden folder. Return it if something of it is left. Links are never followed."""
     shutil.rmtree(hidden, ignore_errors=True)
     return hidden if hidden.exists() else None

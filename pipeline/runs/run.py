@@ -9,14 +9,14 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from pipeline.common import files
-from pipeline.common.errors import PipelineError, TimeLimitError
+from pipeline.common.errors import LostRunError, PipelineError, TimeLimitError
 from pipeline.common.text import printable
 from pipeline.runs import arrays, claim
 from pipeline.runs.arrays import Arrays, DamagedArraysError
@@ -30,7 +30,7 @@ HISTORY_FILE = "history.csv"
 RESUME_FILE = "resume.npz"
 """In the folder of a member that is not done: everything that its next epoch depends on."""
 SCRATCH_FOLDER = ".scratch"
-"""In the folder of a run while a process holds it: temporary files."""
+"""How the name of a folder of temporary files begins, in the folder of a run that is held."""
 NETWORK_FILE = "network.py"
 """In the folder of a run whose recipe names a network file of one's own: a copy of that file."""
 
@@ -41,6 +41,7 @@ class Run:
     def __init__(self, folder: Path, record: Record) -> None:
         self.folder = folder
         self.record = record
+        self._claim: claim.Claim | None = None
 
     @property
     def id(self) -> str:
@@ -80,6 +81,11 @@ class Run:
         except UnicodeDecodeError:
             raise PipelineError(f"{path} is not text in UTF-8; bring the file back") from None
 
+    @property
+    def scratch(self) -> Path:
+        """The folder of temporary files, which is there while this process holds the run."""
+        return self.folder / f"{SCRATCH_FOLDER}-{os.getpid()}"
+
     def member_folder(self, index: int) -> Path:
         """Return the folder of a member's history.csv and checkpoints."""
         return self.folder / MEMBERS_FOLDER / str(index)
@@ -100,17 +106,28 @@ class Run:
         return paths
 
     def save(self) -> None:
-        """Write run.json, wholly or not at all."""
+        """Write run.json, wholly or not at all. Raises LostRunError as `check_held`."""
+        self.check_held()
         files.write_text(self.folder / RECORD_FILE, self.record.model_dump_json(indent=2) + "\n")
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file into the run folder, wholly or not at all.
 
-        Its checksum goes into the record, which the caller saves.
+        Its checksum goes into the record, which the caller saves. Raises LostRunError as
+        `check_held`.
         """
+        self.check_held()
         with files.replacing(path) as temporary:
             temporary.write_bytes(content)
         self.record.sha256[self._key(path)] = hashlib.sha256(content).hexdigest()
+
+    def check_held(self) -> None:
+        """Raise LostRunError if another host has taken over the run that this process holds."""
+        if self._claim and self._claim.is_lost():
+            raise LostRunError(
+                f"run {self.id}: another process has taken it over, or removed it, while this one "
+                "stood still for a minute or more; this one leaves it alone (make runs shows it)"
+            )
 
     def forget_checksums(self, folder: Path, kept: set[str]) -> None:
         """Take the checksums of a folder's files out of the record, but for those of `kept`."""
@@ -175,11 +192,14 @@ class Run:
 
         Raises PipelineError if another process holds it.
         """
-        with claim.claimed(self.folder):
-            self.record = read_record(self.folder / RECORD_FILE)
-            self._remove_leftovers()
-            with files.temporary_files_in(self.folder / SCRATCH_FOLDER):
-                yield
+        with claim.claimed(self.folder) as self._claim:
+            try:
+                self.record = read_record(self.folder / RECORD_FILE)
+                self._remove_leftovers()
+                with files.temporary_files_in(self.scratch):
+                    yield
+            finally:
+                self._claim = None
 
     def _remove_leftovers(self) -> None:
         """Delete what a process that was killed in the middle of a write has left behind."""
@@ -196,8 +216,13 @@ class Run:
         self.save()
         try:
             yield
+        except LostRunError:
+            raise
         except KeyboardInterrupt as interrupt:
             self.record.status, self.record.reason = "interrupted", str(interrupt) or "Ctrl-C"
+            raise
+        except BrokenPipeError:
+            self.record.status, self.record.reason = "interrupted", "nobody reads its output"
             raise
         except TimeLimitError:
             self.record.status, self.record.reason = "interrupted", "its time limit"
@@ -211,7 +236,8 @@ class Run:
             self.record.status = "done"
         finally:
             self.record.members = _not_running(self.record.members)
-            self.save()
+            with suppress(LostRunError):
+                self.save()
 
     def state(self) -> RunStatus:
         """Return the status, but "interrupted" for a run whose process is gone."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipeline.common.errors import DivergedError, PipelineError
+from pipeline.common.errors import DivergedError, LostRunError, PipelineError
 from pipeline.runs import Member
 
 Files = Mapping[str, bytes]
@@ -103,11 +103,13 @@ def failure(index: int, error: BaseException) -> Failed:
 def failures_as_events(index: int, on_event: OnEvent) -> Iterator[None]:
     """Turn what the block raises into a Failed event of the member of this index.
 
-    Lets through an OSError of `NOT_THE_MEMBERS_FAULT`, and what is no Exception, such as Ctrl-C.
+    Lets through an OSError of `NOT_THE_MEMBERS_FAULT`, LostRunError, and what is no Exception, such
+    as Ctrl-C.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NOT_THE_MEMBERS_FAULT:
+        of_the_disk = isinstance(error, OSError) and error.errno in NOT_THE_MEMBERS_FAULT
+        if of_the_disk or isinstance(error, LostRunError):
             raise
         on_event(failure(index, error))

@@ -107,7 +107,7 @@ class Subject:
     def _moment(self, rest: list[str]) -> str:
         """Return what the killed process did: the write it left unfinished, or its last line."""
         hidden = self.root.glob("runs/*/**/.*")
-        unfinished = [path for path in hidden if path.name != SCRATCH_FOLDER]
+        unfinished = [path for path in hidden if not path.name.startswith(SCRATCH_FOLDER)]
         if unfinished:
             return f"while it wrote {unfinished[0].name.removeprefix('.').split('-')[0]}"
         return f"after it printed {rest[-1][:40]!r}" if rest else "before the end of an epoch"
