@@ -69,10 +69,14 @@ override SPELLING := $$($(FIND_PYTHON)) -I pipeline/recipe/spelling.py
 override WITH_WORDS := $(foreach .name,$(filter RECIPE EXECUTOR VIEW PART SORT,$(GIVEN)),$(call quoted,$(.name)=$(value $(.name))))
 override WRONG_VALUE := $(if $(WITH_WORDS),$(if $(wildcard .venv/.installed-*),,$(shell $(SPELLING) values $(WITH_WORDS) 2>/dev/null)))
 
+override HELP_AMONG := $(and $(filter help,$(GOALS)),$(filter-out help,$(GOALS)))
+
 override HINT :=
 ifdef WRONG_GOAL
 override REFUSAL := no target $(if $(findstring @,$(WRONG_GOAL)),is an address,$(WRONG_GOAL)); make help lists them
 override HINT := $(if $(findstring @,$(WRONG_GOAL)),false,$(SPELLING) target) $(call quoted,$(WRONG_GOAL)) help $(sort $(LISTED))
+else ifneq ($(HELP_AMONG),)
+override REFUSAL := help is a target of its own: make help; .venv/bin/python -m pipeline <stage> --help explains one stage
 else ifdef UNKNOWN
 override REFUSAL := no target takes the variable $(UNKNOWN); the variables are $(KNOWN)
 override HINT := $(SPELLING) variable $(call quoted,$(UNKNOWN)) $(KNOWN)
@@ -110,24 +114,28 @@ READY := $(BASE) $(if $(filter ray,$(value EXECUTOR)),$(RAY)) \
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@echo
-	@echo '  Variables: SOURCE=auto|kaggle|practice|mnist|<folder>  RECIPE=<name or path.toml>  SEED=<n>'
-	@echo '             SET="key=value ..."  RUN="<id> ..."  PRACTICE_SEED=<n>  MESSAGE="..."  FORCE=1'
-	@echo '             EXECUTOR=auto|serial|processes|ray|kaggle  RAY_ADDRESS=<host:port>  KAGGLE_IMAGE=1'
-	@echo '             TENSORBOARD=1  MLFLOW_TRACKING_URI=<server or database>  MLFLOW_EXPERIMENT_NAME=<name>'
-	@echo '  audit:     COUNT=<n>'
-	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>  TRUE=<digit>  PREDICTED=<digit>'
+	@echo '  Variables: RECIPE=<name or path.toml>  SET="key=value ..."  SEED=<n>  FORCE=1'
+	@echo '             SOURCE=auto|kaggle|practice|mnist|<folder>  PRACTICE_SEED=<n>'
+	@echo '             RUN="<id> ..."  MESSAGE="..."  KAGGLE_IMAGE=1  TENSORBOARD=1'
+	@echo '             EXECUTOR=auto|serial|processes|ray|kaggle  RAY_ADDRESS=<host:port>'
+	@echo '             MLFLOW_TRACKING_URI=<server or file>  MLFLOW_EXPERIMENT_NAME=<name>'
 	@echo '  compare:   WHERE="recipe=fast status=done ..."  SORT=<column>  ALL=1'
 	@echo '  sweep:     SWEEP="key=value,value key=value,value ..."  SEEDS=<n>'
-	@echo '  search:    MINUTES=<n>  VARY="key key=low..high key=value,value ..."  SEEDS=<n>'
+	@echo '  search:    VARY="key key=low..high key=value,value"  MINUTES=<n>  SEEDS=<n>'
+	@echo '  look:      VIEW=<name>  PART=validation|test  START=<n>  COUNT=<n>'
+	@echo '             TRUE=<digit>  PREDICTED=<digit>'
+	@echo '  audit:     COUNT=<n>'
 	@echo '  remove:    ALSO="averaged submitted kernel"'
 	@echo '  baselines: SEEDS=<n>'
-	@echo '  bench:     BENCH="machine augmentation step throughput recipes inference members costs"'
-	@echo '  torture:   SEED=<n>  TORTURE="--csvs <n> --zips <n> --recipes <n> --runs <n> --ledgers <n> --answers <n> --kills <n>"'
+	@echo '  bench:     BENCH="<name> ..."'
+	@echo '  torture:   SEED=<n>  TORTURE="--csvs <n> --kills <n> ..."'
+	@echo
+	@echo '  README.md explains them, and .venv/bin/python -m pipeline <stage> --help.'
 
 .PHONY: setup
-setup: $(READY) ## make .venv and install the locked packages (done by itself); EXECUTOR=ray adds Ray
+setup: $(READY) ## make .venv and install the locked packages (by itself)
 
 $(BASE): $(LOCK)
 	@python="$${PYTHON:-$$($(FIND_PYTHON))}"; \
@@ -172,7 +180,7 @@ train: $(READY) ## train the recipe's network
 	@$(PIPELINE) train
 
 .PHONY: ensemble
-ensemble: $(READY) ## average the checkpoints of a run, or of several (RUN="a b")
+ensemble: $(READY) ## average the checkpoints of a run, or of several runs
 	@$(PIPELINE) ensemble
 
 .PHONY: submission
@@ -184,11 +192,11 @@ submit: $(READY) ## all of the above, then upload and print the score
 	@$(PIPELINE) submit
 
 .PHONY: sweep
-sweep: $(READY) ## train all combinations of some settings (SWEEP="key=value,value ..."), and compare
+sweep: $(READY) ## train all combinations of some settings, and compare them
 	@$(PIPELINE) sweep
 
 .PHONY: search
-search: $(TOOLS) $(READY) ## look for better settings of a recipe (MINUTES=60), and measure what was found
+search: $(TOOLS) $(READY) ## look for better settings, and measure what was found
 	@$(PIPELINE) search
 
 .PHONY: stop
@@ -196,23 +204,23 @@ stop: $(READY) ## end the kernel at Kaggle that trains a run (RUN=<id>)
 	@$(PIPELINE) stop
 
 .PHONY: notebook
-notebook: $(READY) ## write a run as a notebook to be published at Kaggle (RUN=<id>)
+notebook: $(READY) ## write a run as a notebook for Kaggle (RUN=<id>)
 	@$(PIPELINE) notebook
 
 .PHONY: export
-export: $(READY) ## log finished runs to MLflow (MLFLOW_TRACKING_URI=<server>; RUN="<id> ...")
+export: $(READY) ## log finished runs to MLflow (MLFLOW_TRACKING_URI=<server>)
 	@$(PIPELINE) export mlflow
 
 .PHONY: reveal
-reveal: $(READY) ## show the practice competition's private score of a submission (RUN=<id>)
+reveal: $(READY) ## practice: the private score of a submission (RUN=<id>)
 	@$(PIPELINE) reveal
 
 .PHONY: leaderboard
-leaderboard: $(READY) ## Kaggle's public leaderboard, and the places that own scores would take
+leaderboard: $(READY) ## Kaggle's public leaderboard, and the places of own scores
 	@$(PIPELINE) leaderboard
 
 .PHONY: compare
-compare: $(READY) ## which recipe is better, and how sure that is; RUN="a b": two runs in depth
+compare: $(READY) ## which recipe is better, and how sure that is
 	@$(PIPELINE) compare
 
 .PHONY: report
@@ -220,15 +228,15 @@ report: $(READY) ## the same and every picture on one page, runs/report.html
 	@$(PIPELINE) report
 
 .PHONY: look
-look: $(READY) ## draw a run: digits, mistakes, probabilities, curves (RUN=<id>)
+look: $(READY) ## draw a run: digits, mistakes, curves and more (RUN=<id>)
 	@$(PIPELINE) look
 
 .PHONY: audit
-audit: $(TOOLS) ## rank labels that look wrong, list near duplicates (RUN=<id>)
+audit: $(TOOLS) ## rank labels that look wrong, list near duplicates
 	@$(PIPELINE) audit
 
 .PHONY: baselines
-baselines: $(READY) ## train the systems of the MNIST tutorials: reported beside measured accuracy
+baselines: $(READY) ## train the systems of the MNIST tutorials
 	@$(PIPELINE) baselines
 
 .PHONY: runs
@@ -236,7 +244,7 @@ runs: $(READY) ## all runs with their states
 	@$(PIPELINE) runs
 
 .PHONY: remove
-remove: $(READY) ## delete runs and their submissions, after a question (RUN="<id> ...")
+remove: $(READY) ## delete runs and their submissions (RUN="<id> ...")
 	@$(PIPELINE) remove
 
 .PHONY: doctor
@@ -244,7 +252,7 @@ doctor: $(READY) ## what is there, what is missing, and how to get it
 	@$(PIPELINE) doctor
 
 .PHONY: bench
-bench: $(RAY) ## measure speed and costs against plain Keras; BENCH="<name> ..." only some of it
+bench: $(RAY) ## measure speed and costs against plain Keras
 	@set -f; $(RUN_PYTHON) -m tests.bench $$BENCH  # -f: no file names for *
 
 .PHONY: lint
@@ -255,15 +263,15 @@ lint: $(READY) ## ruff, mypy, and the direction of imports between folders
 	@$(VENV)/bin/lint-imports
 
 .PHONY: test
-test: $(RAY) $(TEST_TOOLS) ## the tests, two at a time: real digits, the real kaggle command, under 10 minutes
+test: $(RAY) $(TEST_TOOLS) ## the tests: real digits, the real kaggle command
 	@$(RUN_PYTHON) -m pytest -n 2 --dist loadfile
 
 .PHONY: test-slow
-test-slow: $(RAY) $(TEST_TOOLS) ## the few tests that take a minute: runs killed and continued, baselines
+test-slow: $(RAY) $(TEST_TOOLS) ## the tests that take a minute each: runs killed, baselines
 	@$(RUN_PYTHON) -m pytest -m slow
 
 .PHONY: torture
-torture: $(RAY) ## thousands of hostile inputs, and kills; SEED=<n> others, TORTURE="--kills 9" only some
+torture: $(RAY) ## thousands of hostile inputs, and kills
 	@$(RUN_PYTHON) -m tests.torture
 
 AUDIT := $(VENV)/.installed-requirements-audit.lock
@@ -274,11 +282,11 @@ $(AUDIT): requirements-audit.lock $(BASE)
 	@touch $@
 
 .PHONY: audit-packages
-audit-packages: $(AUDIT) ## ask pip-audit for known vulnerabilities of the locked packages
+audit-packages: $(AUDIT) ## known vulnerabilities of the locked packages (pip-audit)
 	@$(RUN_PYTHON) -m tests.packages.audit
 
 .PHONY: lock
-lock: $(AUDIT) ## renew the locks from pyproject.toml (needs uv), and docs/licences.md
+lock: $(AUDIT) ## renew the locks (needs uv), and docs/licences.md
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra gpu -c requirements.lock pyproject.toml -o requirements-gpu.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra ray -c requirements.lock pyproject.toml -o requirements-ray.lock

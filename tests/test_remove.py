@@ -13,7 +13,7 @@ import pytest
 from pipeline.common.errors import PipelineError
 from pipeline.competitions.ledger import Ledger
 from pipeline.runs import Run, RunStore
-from pipeline.runs.removal import remove_folder, remove_leftovers
+from pipeline.runs.removal import delete, hide, remove_leftovers
 from pipeline.stages.context import Context
 from pipeline.stages.remove import remove
 from pipeline.stages.request import Request
@@ -184,12 +184,20 @@ def test_averages_go_before_the_runs_that_they_need(
 ) -> None:
     for second, (name, *parents) in enumerate((["z"], ["b"], ["a", "z", "b"])):
         run = site.make(name, *parents)
-        run.record.created_at = f"2026-01-01T00:00:0{second}+00:00"
+        run.record.created_at = f"2026-01-01T00:00:0{9 - second}+00:00"  # the clock went back
         run.save()
-    order: list[str] = []
-    monkeypatch.setattr("pipeline.stages.remove.remove_folder", lambda one: order.append(one.name))
+    moments: list[str] = []
+
+    def note(kind: str, path: Path) -> Path:
+        moments.append(f"{kind} {path.name.rpartition('-')[2]}")
+        return hide(path) if kind == "hide" else path
+
+    monkeypatch.setattr("pipeline.stages.remove.hide", lambda path: note("hide", path))
+    monkeypatch.setattr("pipeline.stages.remove.delete", lambda path: note("delete", path))
     site.remove("b z a")
-    assert order == ["a", "b", "z"]
+    assert moments[0] == "hide a"
+    assert sorted(moments[1:3]) == ["hide b", "hide z"], "all are hidden before any is deleted"
+    assert sorted(moments[3:]) == ["delete a", "delete b", "delete z"]
 
 
 def test_a_run_is_removed_where_no_file_can_grow(site: Site) -> None:
@@ -209,14 +217,14 @@ def test_a_run_is_removed_where_no_file_can_grow(site: Site) -> None:
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from pipeline.runs.removal import remove_folder
+from pipeline.runs.removal import delete, hide
 
 def stop(path, ignore_errors):
     (path / "run.json").unlink()
     os.kill(os.getpid(), signal.SIGKILL)
 
 shutil.rmtree = stop
-remove_folder(Path(sys.argv[1]))
+delete(hide(Path(sys.argv[1])))
 """
 
 
@@ -233,7 +241,7 @@ def test_what_a_killed_removal_leaves_is_hidden_and_the_next_one_deletes_it(site
     with pytest.raises(PipelineError, match="RUN is 'killed': no run begins with it"):
         site.remove("killed")
     assert not left.exists(), "also a refused command deletes what is left"
-    assert remove_folder(other.folder) is None
+    assert delete(hide(other.folder)) is None
     assert [path.name for path in site.store.folder.iterdir()] == [".lock"]
 
 

@@ -3,7 +3,6 @@
 The stages import TensorFlow where they need it. This package never does.
 """
 
-import os
 import sys
 
 import typer
@@ -11,9 +10,10 @@ import typer
 # Each module adds its commands to the application.
 from pipeline.cli import making, reading  # noqa: F401
 from pipeline.cli.app import app
-from pipeline.common.errors import LONGEST_MESSAGE, PipelineError, exit_codes
+from pipeline.common.errors import LONGEST_MESSAGE, exit_codes
 from pipeline.common.provenance import PROGRAM
 from pipeline.common.text import printable
+from pipeline.stages.options import refuse_flag
 from pipeline.stages.printing import print_aside
 
 FLAGS = ("FORCE", "ALL", "KAGGLE_IMAGE", "TENSORBOARD")
@@ -34,9 +34,7 @@ def main() -> None:
                 raise SystemExit(ending.exit_code) from None
         except typer.BadParameter as error:
             if (name := getattr(error.param, "envvar", None)) in FLAGS:
-                raise PipelineError(
-                    f"{name} is {os.environ[name]!r}; give 1, or leave it out"
-                ) from None
+                refuse_flag(name)
             _refuse(error)
         except typer.TyperException as error:
             _refuse(error)

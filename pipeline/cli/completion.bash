@@ -22,6 +22,7 @@ _digit_recognizer_values() {  # the values that a variable may have
     EXECUTOR) _digit_recognizer_names pipeline/executors/plan.py EXECUTORS ;;
     VIEW) _digit_recognizer_names pipeline/stages/look.py VIEWS ;;
     SORT) _digit_recognizer_names pipeline/evaluation/comparison/order.py _KEYS ;;
+    ALSO) printf '%s\n' averaged submitted kernel ;;
     PART) printf '%s\n' validation test ;;
     FORCE|ALL|KAGGLE_IMAGE|TENSORBOARD) echo 1 ;;
   esac

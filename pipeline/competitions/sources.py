@@ -18,10 +18,13 @@ from pipeline.competitions.protocol import Competition, Source
 from pipeline.data import mnist
 from pipeline.data.dataset import DataFiles
 from pipeline.data.spec import SPEC
+from pipeline.recipe.spelling import suggestion
 
 MNIST_FOLDER = Path(__file__).parents[2] / "data" / "mnist"
 
 _KAGGLE, _PRACTICE, _MNIST = "kaggle", "practice", "mnist"
+WORDS = ("auto", _KAGGLE, _PRACTICE, _MNIST)
+"""What `SOURCE` may be, besides a folder."""
 
 _NO_SUBMISSION = (
     f"SOURCE is {_MNIST}, whose test labels are public, so there is nothing to submit; make "
@@ -162,6 +165,6 @@ def _folder(source: str) -> Path:
                     )
             return folder
     raise PipelineError(
-        f"SOURCE is {printable(source)!r}; it must be auto, {_KAGGLE}, {_PRACTICE}, {_MNIST}, or a "
-        f"folder with {SPEC.train_file} and {SPEC.test_file}"
+        f"SOURCE is {printable(source)!r}{suggestion(source, WORDS)}; it must be "
+        f"{', '.join(WORDS)}, or a folder that exists, with {SPEC.train_file} and {SPEC.test_file}"
     )

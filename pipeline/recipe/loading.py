@@ -45,13 +45,15 @@ def load(
     settings: str = "",
     seed: int | None = None,
     varied: Settings | None = None,
+    variable: str = "SET",
 ) -> Recipe:
     """Return the recipe of that name, or of that TOML file, with changes applied and checked.
 
     `settings` holds dotted changes as `SET` takes them ("training.epochs=3 seed=1"). A value is
     TOML, else a plain string. `key=none` unsets a key of the file, so that its default applies,
     unless "none" is one of the key's values (augmentation.engine). `seed` replaces the recipe's.
-    `varied` are changes of a sweep or a search, parsed, which replace those of `settings`.
+    `varied` are changes of a sweep or a search, parsed, which replace those of `settings`, and
+    `variable` is what a person gave them with.
 
     A relative `network.file` starts at the folder of the recipe file, or at the working directory
     where `SET` gives it. The result holds the absolute path.
@@ -78,7 +80,7 @@ def load(
     try:
         recipe = Recipe.model_validate({"name": path.stem, **nest(merged)})
     except ValidationError as error:
-        raise PipelineError(f"recipe {origin}: {_explain(error)}") from None
+        raise PipelineError(f"recipe {origin}: {_explain(error, varied or {}, variable)}") from None
     refuse_unused(merged, changes, origin)
     file = recipe.network.file
     if file is not None and not (file.endswith(".py") and os.path.isfile(file)):
@@ -98,6 +100,8 @@ def _find(name_or_path: str) -> Path:
     problem = _problem(path)
     if problem == MISSING and (near := closest(name_or_path.removesuffix(".toml"), packaged)):
         problem += f" (did you mean {near}?)"
+    elif problem == MISSING and path.suffix == ".toml" and not name_or_path.startswith(("/", "~")):
+        problem += f" in {printable(os.getcwd())}"  # make -C runs in another folder
     if problem:
         raise PipelineError(
             f"RECIPE is {shown(name_or_path)}, which is {problem}; use one of "
@@ -163,12 +167,15 @@ def _with_absolute_file(settings: Settings, folder: Path) -> Settings:
     return settings | {"network.file": os.path.abspath(folder / os.path.expanduser(file))}
 
 
-def _explain(error: ValidationError) -> str:
-    """Return pydantic's first complaint in the pipeline's own form."""
+def _explain(error: ValidationError, varied: Settings, variable: str) -> str:
+    """Return pydantic's first complaint in the pipeline's own form, and where to mend it."""
     first = error.errors()[0]
+    place = "the file or with SET"
     problem = first["msg"].removeprefix("Value error, ")
     if first["loc"]:
         key = ".".join(map(str, first["loc"]))
+        if varied.get(key) is not None:
+            place = variable
         of_its_own = first["type"] == "value_error"  # a check of the schema
         together = of_its_own and isinstance(first["input"], dict)
         field = SETTINGS.get(key) if not of_its_own else None
@@ -179,4 +186,4 @@ def _explain(error: ValidationError) -> str:
             if together
             else f"{key} is {shown(first['input'])}; it must be {allowed}"
         )
-    return f"{problem}; change it in the file or with SET"
+    return f"{problem}; change it in {place}"

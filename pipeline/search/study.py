@@ -10,13 +10,14 @@ from pathlib import Path
 
 import optuna
 from filelock import Timeout
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.common import files
-from pipeline.common.errors import PipelineError
+from pipeline.common.errors import ClaimedError, PipelineError
 from pipeline.common.text import printable
 from pipeline.recipe.keys import Settings
 from pipeline.search.record import Measurement, TrialRecord
@@ -51,6 +52,9 @@ def storage_errors(folder: Path) -> Iterator[None]:
         fix = "mend that, or move the folder away to begin the search anew"
         if "database is locked" in problem:
             fix = in_use
+        elif "is full" in problem or "disk I/O error" in problem:
+            fix = "make room on the disk, or allow larger files (ulimit -f), and the same command "
+            fix += "continues"
         raise PipelineError(f"{folder / DATABASE} cannot be used ({problem}); {fix}") from None
 
 
@@ -104,7 +108,10 @@ class SearchStudy:
     def _take_left(self) -> Trial | None:
         for one in self._left():
             # Optuna's own way, a new trial with the same settings, would count it twice.
-            trial = self._take(optuna.Trial(self._study, one._trial_id))
+            try:
+                trial = self._take(optuna.Trial(self._study, one._trial_id))
+            except (ClaimedError, UpdateFinishedTrialError):  # another host has just taken it
+                continue
             if not trial.was_pruned:
                 return trial
             trial.prune()  # its process ended before it could say so

@@ -10,8 +10,9 @@ def space_lines(record: SearchRecord) -> list[str]:
     """Return what is varied, one setting per line, below the search's name."""
     before = f", {len(record.trials)} trials so far" if record.trials else ""
     width = max(map(len, record.space))
+    settings = f"{len(record.space)} setting{'s' * (len(record.space) > 1)}"
     return [
-        f"search {record.id}: varies {len(record.space)} settings of {record.recipe_name}{before}",
+        f"search {record.id}: varies {settings} of {record.recipe_name}{before}",
         *(f"  {key:<{width}}  {text}" for key, text in record.space.items()),
     ]
 

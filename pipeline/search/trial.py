@@ -42,12 +42,11 @@ class Trial:
         self._study = study
         self._trial = trial
         self._rungs = rungs
-        self._lost = False
         self.number: int = trial.number
         self.folder = folder / FOLDER / str(self.number)
         self.folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as hold:
-            hold.enter_context(claim.claimed(self.folder))
+            self._claim = hold.enter_context(claim.claimed(self.folder))
             self._begin(space, start)
             self._hold = hold.pop_all()
 
@@ -55,6 +54,7 @@ class Trial:
         noted: dict[str, Any] = self._trial.user_attrs
         self.was_pruned: bool = noted.get("pruned", False)
         self._reported = set(self._stored.intermediate_values)
+        self._slept = self._claim.slept()
         self._spells: list[list[float]] = [*noted.get("spells", []), [time.time(), time.time()]]
         if "settings" not in noted:  # a file of an earlier study would be another network's
             (self.folder / RESUME_FILE).unlink(missing_ok=True)
@@ -116,16 +116,17 @@ class Trial:
         return trials[self.number]
 
     def is_lost(self) -> bool:
-        """Return whether another host has continued the trial, or ended it, while this one slept.
-
-        It stays so, even if the other host leaves the trial again.
-        """
-        if not self._lost:
-            self._lost = claim.owned_elsewhere(self.folder) or self._stored.state.is_finished()
-        return self._lost
+        """Return whether another host has taken the trial, or ended it, while this one slept."""
+        return self._claim.is_lost() or self._stored.state.is_finished()
 
     def _until_now(self) -> list[list[float]]:
-        self._spells[-1][1] = time.time()
+        """Return the times of training until now, without those in which this process slept."""
+        now, slept = time.time(), self._claim.slept()
+        if slept > self._slept:
+            until = self._spells[-1][1]
+            self._spells.append([min(now, until + slept - self._slept), now])
+            self._slept = slept
+        self._spells[-1][1] = now
         return self._spells
 
     def _note(self, **values: Any) -> None:

@@ -102,10 +102,10 @@ class RunningTrial:
 
     def end(self, event: Finished | Failed) -> None:
         """Record the trial's end."""
-        if isinstance(event, Finished):
-            self.trial.complete(self.accuracy)
-        elif self.pruned:
+        if self.pruned:  # even if it was done before it could be stopped
             self.trial.prune()
+        elif isinstance(event, Finished):
+            self.trial.complete(self.accuracy)
         else:
             self.trial.fail(event.reason)
 

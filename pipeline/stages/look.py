@@ -195,8 +195,9 @@ def _check_options(context: Context, options: LookOptions) -> None:
     """Raise PipelineError for options that are unknown or do not go together."""
     runs = context.request.runs
     if len(runs) != 1:
+        given = repr(" ".join(runs)) if runs else "left out"
         raise PipelineError(
-            f"RUN is {' '.join(runs)!r}; make look draws one trained run: give its id, or a unique "
+            f"RUN is {given}; make look draws one trained run: give its id, or a unique "
             "beginning of it (make runs lists them)"
         )
     if options.view and options.view not in VIEWS:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pipeline.common.errors import PipelineError
+from pipeline.common.text import printable
 from pipeline.stages import look, remove
 from pipeline.stages.request import MOST_SEED, check_text, whole_number
 
@@ -33,6 +35,26 @@ def _folder(value: str | Path) -> Path:
 def _text_option(name: str, text: str, *flags: str) -> Any:
     """Return a text option that the environment variable `name` sets too."""
     return typer.Option(*flags, envvar=name, help=text, callback=_check)
+
+
+def _flag(name: str, text: str, *flags: str) -> Any:
+    """Return an option without a value, which the environment variable `name` sets with 1."""
+    return typer.Option(*flags, envvar=name, help=text, callback=_check_flag)
+
+
+def _check_flag(context: typer.Context, option: typer.CallbackParam, value: bool) -> bool:
+    """Return the value. Raises PipelineError for words that make would not take for 1."""
+    source = context.get_parameter_source(option.name or "")
+    if source and source.name == "ENVIRONMENT":
+        refuse_flag(str(getattr(option, "envvar", "")))
+    return value
+
+
+def refuse_flag(name: str) -> None:
+    """Raise PipelineError unless the environment variable `name` is 1, 0 or empty."""
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise PipelineError(f"{name} is {printable(repr(value))}; give 1, or leave it out")
 
 
 def _number_option(name: str, text: str, least: int, most: int, *flags: str) -> Any:
@@ -84,13 +106,9 @@ Sort = Annotated[
         "accuracy (left out: this), log_loss, calibration, minutes, public, recipe or newest",
     ),
 ]
-ShowAll = Annotated[
-    bool, typer.Option("--all", envvar="ALL", help="every run, and all settings that differ")
-]
-Force = Annotated[
-    bool, typer.Option(envvar="FORCE", help="train or upload again what is done already")
-]
-NoQuestion = Annotated[bool, typer.Option("--force", envvar="FORCE", help="do not ask")]
+ShowAll = Annotated[bool, _flag("ALL", "every run, and all settings that differ", "--all")]
+Force = Annotated[bool, _flag("FORCE", "train or upload again what is done already")]
+NoQuestion = Annotated[bool, _flag("FORCE", "do not ask", "--force")]
 Also = Annotated[
     str,
     _text_option("ALSO", f"runs that something needs too, as it says: {', '.join(remove.NEEDED)}"),
@@ -105,13 +123,11 @@ Executor = Annotated[
 ]
 KaggleImage = Annotated[
     bool,
-    typer.Option(
-        envvar="KAGGLE_IMAGE", help="with EXECUTOR=kaggle: use the libraries of Kaggle's image"
-    ),
+    _flag("KAGGLE_IMAGE", "with EXECUTOR=kaggle: use the libraries of Kaggle's image"),
 ]
 TensorBoard = Annotated[
     bool,
-    typer.Option("--tensorboard", envvar="TENSORBOARD", help="write event files for TensorBoard"),
+    _flag("TENSORBOARD", "write event files for TensorBoard", "--tensorboard"),
 ]
 Seeds = Annotated[
     int,

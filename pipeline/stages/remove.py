@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pipeline.common.errors import PipelineError
@@ -10,7 +11,7 @@ from pipeline.common.files import size
 from pipeline.common.text import printable, size_text
 from pipeline.recipe.spelling import closest
 from pipeline.runs import Run, RunStore, claim
-from pipeline.runs.removal import remove_folder, remove_leftovers
+from pipeline.runs.removal import delete, hide, remove_leftovers
 from pipeline.stages.context import Context
 from pipeline.stages.stop import kernel_of
 
@@ -44,20 +45,20 @@ def remove(context: Context, also: str = "") -> None:
             return
         with context.store.locked():
             _refuse_needed(context, folders, allowed)  # there may be a new average meanwhile
-            for folder in _averages_first(context, folders):
-                _remove(context, folder)
+            hidden = [_hide(context, one) for one in _averages_first(context, folders)]
+            _tell(context, filter(None, map(delete, hidden)))
     count = f"{len(folders)} run{'s' * (len(folders) > 1)}"
     context.report(f"removed {count}, {size_text(freed)}")
 
 
 def _words(also: str) -> list[str]:
     """Return the words of `ALSO`. Raises PipelineError for an unknown one."""
-    for word in (words := also.split()):
+    for word in (words := also.replace(",", " ").split()):
         if word not in NEEDED:
             near = closest(word, NEEDED)
             raise PipelineError(
                 f"ALSO is {printable(repr(also))}{f' (did you mean {near}?)' if near else ''}; it "
-                f"must be one or more of {', '.join(NEEDED)}"
+                f'must be one or more of {", ".join(NEEDED)}, as in ALSO="averaged submitted"'
             )
     return words
 
@@ -122,9 +123,15 @@ def _averages_of(name: str, runs: Iterable[Run], removed: set[str]) -> list[str]
 
 
 def _averages_first(context: Context, folders: Sequence[Path]) -> list[Path]:
-    """Return the folders, newest first, so that no average is ever without what it needs."""
-    made = {run.folder: number for number, run in enumerate(context.store.all())}
-    return sorted(folders, key=lambda folder: -made.get(folder, 0))
+    """Return the folders in an order in which no average is ever without what it needs."""
+    order = TopologicalSorter[Path](dict.fromkeys(folders, ()))
+    for run in context.store.all():
+        for parent in run.record.parents:
+            order.add(run.folder.with_name(parent), run.folder)
+    try:
+        return [folder for folder in order.static_order() if folder in folders]
+    except CycleError:  # a damaged record, of a run that averages itself
+        return list(folders)
 
 
 def _submission_files(context: Context, folder: Path) -> list[Path]:
@@ -159,9 +166,8 @@ def _agreed() -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def _remove(context: Context, folder: Path) -> None:
-    """Delete a run's submission and then its folder, so that a killed removal can be repeated."""
+def _hide(context: Context, folder: Path) -> Path:
+    """Delete a run's submission, and hide its folder, which takes longer to delete."""
     for path in _submission_files(context, folder):
         path.unlink(missing_ok=True)
-    if left := remove_folder(folder):
-        _tell(context, [left])
+    return hide(folder)

@@ -112,4 +112,8 @@ class Request:
                 f"RUN is {run!r}, and a run has its own recipe; leave out RECIPE, SET and SEED, or "
                 "leave out RUN to train another run"
             )
-        return cls(recipe=recipes.load(recipe, settings, seed), runs=tuple(run.split()), **others)
+        return cls(
+            recipe=recipes.load(recipe, settings, seed),
+            runs=tuple(run.replace(",", " ").split()),
+            **others,
+        )

@@ -191,9 +191,17 @@ class Search:
     def _update(self) -> None:
         """Bring the record up to date with the study, and report the trials that ended."""
         known = [one for one in self.record.trials if _has_ended(one)]
-        with files.locked(self.folder / ".record"):
-            trials = self.study.records()
-            self.record = self._record().model_copy(
+        from pipeline.search.study import DATABASE, PATIENCE
+
+        with files.locked(self.folder / ".record", patience=PATIENCE):
+            before, trials = self._record(), self.study.records()
+            if len(trials) < len(before.trials):
+                raise PipelineError(
+                    f"{self.folder / DATABASE} has {len(trials)} trials, but "
+                    f"{search_record.RECORD_FILE} beside it has {len(before.trials)}; bring it "
+                    "back, or move the folder away to begin the search anew"
+                )
+            self.record = before.model_copy(
                 update={
                     "trials": trials,
                     "minutes": self.study.minutes(),

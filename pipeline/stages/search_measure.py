@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.common.errors import ClaimedError, FailedRunError, PipelineError
 from pipeline.recipe import Recipe
-from pipeline.runs import Run
+from pipeline.runs import Run, claim
 from pipeline.search.record import Measurement, TrialRecord
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
@@ -68,15 +68,13 @@ def measure(context: Context, plan: SearchPlan, winner: TrialRecord, count: int)
 
 def _trained(context: Context, recipe: Recipe, name: str) -> Run:
     context.report(f"measuring {name} with seed {recipe.seed}")
-    waiting = False
     while True:
         try:
             return tracked(ensemble, context.with_recipe(recipe))
         except ClaimedError as error:  # as by another search of the same recipe
-            if not waiting:
-                context.report(f"waiting: {error}")
-            waiting = True
-            sleep(1)
+            context.report(f"waiting: {error}")
+            while claim.is_claimed(error.folder):
+                sleep(1)
 
 
 def _common_rows(runs: Sequence[Run]) -> NDArray[np.integer[Any]]:

@@ -85,4 +85,4 @@ class SearchPlan:
 
     def _load(self, varied: Settings, seed: int | None = None) -> Recipe:
         seed = self.start.seed if seed is None else seed
-        return recipes.load(self.recipe, self.settings, seed, varied | {"seed": seed})
+        return recipes.load(self.recipe, self.settings, seed, varied | {"seed": seed}, "VARY")

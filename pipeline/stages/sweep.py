@@ -42,7 +42,9 @@ class Combination:
         return [
             cls(
                 as_words(varied),
-                recipes.load(recipe, settings, first + number, {**varied, "seed": first + number}),
+                recipes.load(
+                    recipe, settings, first + number, {**varied, "seed": first + number}, "SWEEP"
+                ),
             )
             for number in range(seeds)
             for varied in grid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from pipeline.runs import Run, TrainingRecord
 from pipeline.stages import at_kaggle
 from pipeline.stages.context import Context
 from pipeline.stages.identity import code_fingerprint
+from pipeline.stages.printing import print_aside
 
 if TYPE_CHECKING:
     from pipeline.training.hardware import Hardware
@@ -266,6 +268,10 @@ def _execute(
         except KeyboardInterrupt:
             if hardware is not None:
                 context.report(_interrupted(run, len(splits)))
+            raise
+        except BrokenPipeError:  # nobody reads the output, as behind `| head`
+            with suppress(OSError):
+                print_aside(_interrupted(run, len(splits)))
             raise
     return run
 

@@ -28,6 +28,9 @@ MOST_FOUND = 10_000
 EPOCHS_PER_BATCH = 100  # of about 7 metrics; MLflow takes 1,000 metrics at once
 PARAMETERS_PER_BATCH = 100  # MLflow's limit, of tags too
 
+PATIENCE = 60.0
+"""Seconds that a process waits for others that log to MLflow. Then it is one that stands still."""
+
 LAST_EPOCH = "epoch"
 """The metric that says how many epochs of a member are logged."""
 
@@ -52,7 +55,7 @@ class Server:
         `ledger` is the one in the folder of the CSVs. Other processes that log wait meanwhile.
         """
         self._changes = 0
-        with locked(run.folder.parent / ".mlflow.lock"):
+        with locked(run.folder.parent / ".mlflow.lock", patience=PATIENCE):
             if not self._experiment_id:
                 self._connect()
             found = self._find(run)
@@ -175,7 +178,8 @@ class Server:
 def _make_database(uri: str) -> None:
     """Make the SQLite database at an address, where there is none, wholly or not at all.
 
-    MLflow makes one in steps, for some seconds, and refuses what a killed process has left.
+    MLflow makes one in steps, for some seconds, and refuses what a killed process has left. It asks
+    for minutes for one that cannot be opened: raises PipelineError at once.
     """
     from mlflow import MlflowClient
     from sqlalchemy import make_url
@@ -184,7 +188,12 @@ def _make_database(uri: str) -> None:
         return
     url = make_url(uri)
     path = Path(url.database or ":memory:")
-    if path.name == ":memory:" or path.exists() or not path.parent.is_dir():
+    if path.name == ":memory:":
+        return
+    if path.exists() != path.is_file() or not path.parent.is_dir():
+        found = "is no file" if path.exists() else "is in a folder that does not exist"
+        raise PipelineError(f"{printable(path)} {found}; name a file in a folder that exists")
+    if path.exists():
         return
     with replacing(path) as temporary:
         MlflowClient(str(url.set(database=str(temporary)))).search_experiments(max_results=1)
