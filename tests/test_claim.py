@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.common.errors import ClaimedError, PipelineError
+from pipeline.common.errors import ClaimedError, LostRunError, PipelineError
 from pipeline.runs import Run, RunStore, claim
 from tests.alone import training_record
 from tests.commands import REPOSITORY, wait_until
@@ -114,6 +115,53 @@ def test_a_process_that_wakes_up_leaves_the_claim_of_another_host_alone(
         time.sleep(0.2)
         assert path.stat().st_mtime == 0, "its heartbeat would keep a dead process alive"
     assert path.read_text() == theirs
+
+
+def test_a_run_that_another_host_has_had_meanwhile_is_not_written_to(store: RunStore) -> None:
+    run = store.create(training_record(status="pending"))
+
+    def work() -> None:
+        with run.held(), run.in_progress():
+            path = run.folder / claim.FILE
+            path.write_text('{"host": "elsewhere", "process": 7}')
+            theirs = store.find(run.id)
+            theirs.record.status = "done"
+            theirs.save()
+            path.write_text("")  # it has left the run again
+            run.write(run.folder / "test.npz", b"from old checkpoints")
+
+    with pytest.raises(LostRunError, match="another process has taken it over"):
+        work()
+    assert store.find(run.id).record.status == "done"
+    assert not (run.folder / "test.npz").exists()
+
+
+def test_a_run_that_another_host_has_removed_is_not_made_anew(store: RunStore) -> None:
+    run = store.create(training_record(status="pending"))
+
+    def work() -> None:
+        with run.held(), run.in_progress():
+            shutil.rmtree(run.folder)
+            run.save()
+
+    with pytest.raises(LostRunError):
+        work()
+    assert not run.folder.exists()
+
+
+def test_a_heartbeat_from_the_future_counts_while_it_goes_on(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "RENEWED_EVERY", 0.2)
+    path = store.create(training_record()).folder / claim.FILE
+    path.write_text('{"host": "elsewhere", "process": 7}')
+    tomorrow = time.time() + 86_400
+    os.utime(path, (tomorrow, tomorrow))
+    assert not claim.is_claimed(path.parent)
+    beats = threading.Timer(0.1, os.utime, (path, (tomorrow + 1, tomorrow + 1)))
+    beats.start()
+    assert claim.is_claimed(path.parent)
+    beats.join()
 
 
 def test_the_record_is_read_again_when_the_run_is_held(store: RunStore) -> None:

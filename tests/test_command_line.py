@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
-from tests.commands import REPOSITORY, plain_environment, variables_of_targets
+from pipeline.common.errors import exit_codes
+from tests.commands import REPOSITORY, command, plain_environment, variables_of_targets
 
 PROGRAM = f"exec {shlex.quote(sys.executable)} -m pipeline"
 
@@ -49,6 +50,11 @@ MESSAGE = "one line of at most 500 characters is needed, without control charact
         ("look", {"TRUE": "10"}, "TRUE is '10'; a whole number from 0 to 9 is needed"),
         ("look", {"PREDICTED": "²"}, "PREDICTED is '²'; a whole number from 0 to 9 is needed"),
         ("submit", {"FORCE": "maybe"}, "FORCE is 'maybe'; give 1, or leave it out"),
+        ("remove", {"FORCE": "yes"}, "FORCE is 'yes'; give 1, or leave it out"),
+        ("train", {"TENSORBOARD": "true"}, "TENSORBOARD is 'true'; give 1, or leave it out"),
+        ("train", {"SOURCE": "pratice"}, "SOURCE is 'pratice' (did you mean practice?); it must"),
+        ("train", {"RECIPE": "my.toml"}, "neither a recipe nor a file in "),
+        ("look", {}, "RUN is left out; make look draws one trained run"),
         ("submit --run ''", {}, "RUN is empty; give it a value, or leave it out"),
         ("submit", {"MESSAGE": "\udcff"}, f"MESSAGE {NOT_UTF_8}"),
         ("train", {"RECIPE": "\udcff"}, f"RECIPE {NOT_UTF_8}"),
@@ -143,6 +149,48 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(tmp_path: Path) -> None
             cwd=tmp_path,
         )
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "pipeline.common.startup":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+runpy.run_module("pipeline", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_leaves_no_traceback() -> None:
+    program = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(program, env=plain_environment(), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_a_training_whose_reader_has_gone_can_be_continued(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    words = ["--recipe", "mlp_50", "--set", "training.epochs=100000", "--source", str(small_digits)]
+    with command(tmp_path, "train", *words) as running:
+        running.read_until(r"^epoch +2/")
+        assert running.process.stdout
+        running.process.stdout.close()
+        assert running.process.wait(timeout=60) == 1
+        (line,) = running.errors().splitlines()
+        record = running.record()
+    assert re.fullmatch(rf"run {record['id']}: interrupted after \d+ epochs; make train .*", line)
+    assert (record["status"], record["reason"]) == ("interrupted", "nobody reads its output")
+
+
+def test_a_file_that_numpy_could_not_write_wholly_is_for_want_of_room(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit), exit_codes():
+        raise OSError("470400 requested and 184192 written")
+    assert "make room on the disk, and run the same command again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

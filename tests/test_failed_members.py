@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline import recipe
-from pipeline.common.errors import DivergedError, PipelineError
+from pipeline.common.errors import DivergedError, LostRunError, PipelineError
 from pipeline.common.progress import Report, ignore
 from pipeline.executors import serial
 from pipeline.recipe import Recipe
-from pipeline.runs import Member, Run, describe
+from pipeline.runs import Member, Run, RunStore, describe
 from pipeline.stages.context import Context
 from pipeline.stages.ensemble import ensemble
 from pipeline.stages.request import Request
@@ -102,6 +102,25 @@ def test_a_full_disk_ends_the_run_and_is_no_failure_of_a_member(
     run = train(context(tmp_path, small_digits, FOLDED.format(required=2)))
     assert [member.index for member in begun] == [1, 2, 1]
     assert [member.status for member in run.record.members] == ["done"] * 3
+
+
+def test_a_run_that_is_lost_to_another_host_is_no_failure_of_a_member(
+    small_digits: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+
+    def report(line: str) -> None:
+        lines.append(line)
+        if line.startswith("epoch  2/"):
+            (path,) = tmp_path.glob("runs/*/claim.json")
+            path.write_text('{"host": "elsewhere", "process": 7}')
+
+    with pytest.raises(LostRunError):
+        train(context(tmp_path, small_digits, "training.epochs=9", report))
+    assert not [line for line in lines if "failed" in line or "trying again" in line]
+    (run,) = RunStore(tmp_path / "runs").all()
+    (member,) = run.record.members
+    assert (run.record.status, member.status, member.epochs) == ("running", "running", 2)
 
 
 def test_attempts_are_counted_across_commands(

@@ -140,6 +140,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["train", "MESSAGE=x"], "takes no MESSAGE; leave it out, or use it with make submit"),
     (["sumbit"], "no target sumbit; did you mean submit?"),
     (["tset-slow", "RECIPE=fsat"], "no target tset-slow; did you mean test-slow?"),
+    (["submit", "help"], "help is a target of its own: make help; .venv/bin/python -m pipeline"),
     (["it's;touch"], "no target it's;touch; make help lists them"),
     (["submit", "RECIPE=fsat"], "RECIPE is 'fsat', which is neither a recipe nor a file (did you"),
     (["submit", "RECIPE=quick'$(touch ran).toml"], "quick'$(touch ran).toml\", which is neither"),

@@ -215,6 +215,12 @@ def test_a_deleted_experiment_is_named(
         Server(uri).log(run, ledger(tmp_path))
 
 
+def test_a_database_that_cannot_be_is_named_at_once(run: Run, tmp_path: Path) -> None:
+    for path, problem in ((tmp_path, "is no file"), (tmp_path / "no" / "x.db", "does not exist")):
+        with pytest.raises(PipelineError, match=rf"{path} is .*{problem.removeprefix('is ')}"):
+            Server(f"sqlite:///{path}").log(run, ledger(tmp_path))
+
+
 KILLED_IN_A_MIGRATION = """
 import os, signal, sys
 from sqlalchemy import Engine, event

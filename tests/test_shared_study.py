@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 
 from pipeline import recipe
@@ -92,6 +93,49 @@ def test_a_process_that_wakes_up_leaves_its_trial_to_the_host_that_has_it_now(
     assert study._study.trials[number] == before
     assert resume.exists()
     assert study.next_trial().number == number
+
+
+def test_a_trial_that_another_host_takes_at_this_moment_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(tmp_path)
+    trial = study.next_trial()
+    trial.release()
+    taken_over(trial)
+    monkeypatch.setattr("pipeline.search.study.is_alive", lambda *_: False)
+    assert study.next_trial().number == 1
+
+
+def test_time_in_which_a_process_stood_still_does_not_count(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    trial = study.next_trial()
+    for moment in (0, 1):
+        trial._spells[0][moment] -= 3600
+    trial._claim._awake_at -= 3600
+    assert not trial.end_epoch(1, 0.5, 1.0)
+    trial.complete(0.5)
+    assert 0 <= study.minutes() < 0.1
+
+
+def test_a_study_that_lost_its_trials_is_not_begun_anew_in_silence(tmp_path: Path) -> None:
+    search = object.__new__(Search)
+    search.folder, search.study = tmp_path, opened(tmp_path)
+    search.study.next_trial().complete(0.5)
+    trials = search.study.records()
+    search.record = SearchRecord(id="quick-1", recipe_name="quick", rows=90, trials=2 * trials)
+    search.record.save(tmp_path)
+    with pytest.raises(PipelineError, match=r"study\.db has 1 trials, but search\.json .* has 2;"):
+        search._update()
+
+
+@pytest.mark.parametrize("problem", ["disk I/O error", "database or disk is full"])
+def test_a_full_disk_is_no_reason_to_move_a_study_away(tmp_path: Path, problem: str) -> None:
+    error = optuna.exceptions.StorageInternalError()
+    error.__cause__ = sqlite3.OperationalError(problem)
+    with pytest.raises(PipelineError, match="make room on the disk") as raised:  # noqa: SIM117
+        with storage_errors(tmp_path):
+            raise error
+    assert "move" not in str(raised.value)
 
 
 def test_a_trial_that_ends_elsewhere_while_a_process_notes_something_is_lost(

@@ -172,3 +172,4 @@ def test_make_lists_every_target() -> None:
     targets += " look baselines runs doctor bench lint test test-slow clean help"
     for target in targets.split():
         assert f"  make {target} " in listing.stdout
+    assert max(map(len, listing.stdout.splitlines())) <= 80, "as wide as a terminal"

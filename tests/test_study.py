@@ -59,6 +59,18 @@ def test_a_trial_that_was_killed_after_its_last_epoch_is_completed(tmp_path: Pat
     assert [(one.state, one.value) for one in study.records()] == [("completed", 0.5)]
 
 
+def test_a_trial_that_was_done_before_it_could_be_stopped_is_pruned_all_the_same(
+    tmp_path: Path,
+) -> None:
+    study = opened(tmp_path)
+    first = study.next_trial()
+    assert not first.end_epoch(2, 0.9, 1.0)
+    running = RunningTrial(study.next_trial(), recipe.load("quick"))
+    running.pruned = running.trial.end_epoch(2, 0.8, 1.0)
+    running.end(Finished(1, Member(index=1, seed=0, epochs=8)))
+    assert [(one.number, one.state) for one in study.records()][1] == (1, "pruned")
+
+
 def test_trials_are_compared_after_a_quarter_and_after_half_of_the_epochs(tmp_path: Path) -> None:
     assert opened(tmp_path).rungs == {2, 4}
     for epochs, rungs in ((14, {3, 7}), (3, {1}), (1, set())):

@@ -49,7 +49,7 @@ def test_every_combination_comes_with_the_first_seed_before_any_with_the_second(
         ("training.batch_size=64,32", r"SWEEP and SET both give training.batch_size"),
         (
             "training.epochs=0,2",
-            r"quick.toml .*training.epochs=0: training.epochs is 0; it must be",
+            r"quick.toml .*training.epochs=0: training.epochs is 0; it must be.*change it in SWEEP",
         ),
         ("training.momentum=0.8,0.9", r"training.momentum is 0.8, which has no effect"),
         (f"training.epochs={','.join(map(str, range(1, 502)))}", r"501 combinations, with SEEDS=2"),

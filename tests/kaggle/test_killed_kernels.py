@@ -29,7 +29,7 @@ The push comes after some seconds. After it, there is more to kill.
 LATE_KILLS = [(1, 8)] * 5
 """The same for commands that may find a kernel that has ended: they fetch, score and upload."""
 SUBMIT = [sys.executable, "-m", "pipeline", "submit", "--source", "kaggle", "--recipe", "quick"]
-SUBMIT += ["--set", "training.deterministic=true training.epochs=14", "--json", "--executor"]
+SUBMIT += ["--set", "training.deterministic=true training.epochs=4", "--json", "--executor"]
 Start = Callable[[str], "subprocess.Popen[str]"]
 
 
