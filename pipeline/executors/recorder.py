@@ -36,7 +36,8 @@ class Recorder:
 
     def on_event(self, event: Event) -> None:
         """Record what a member did, and show it. Raises LostRunError as `Run.check_held`."""
-        self._run.check_held()
+        if not isinstance(event, StepEnded):  # which writes seldom, and `save` asks too
+            self._run.check_held()
         index = event.index
         self._member(index).heartbeat = now()
         match event:

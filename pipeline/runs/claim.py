@@ -39,7 +39,7 @@ class Claim:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._written = path.read_text(encoding="utf-8")  # empty on a full disk
+        self._written = path.read_bytes()  # empty on a full disk
         self._lost = False
         self._slept, self._awake_at = 0.0, time.time()
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class Claim:
         """
         if not self._lost:
             try:
-                self._lost = self._path.read_text(encoding="utf-8") != self._written
+                self._lost = self._path.read_bytes() != self._written
             except OSError:  # a network file system may fail for a moment
                 return not self._path.parent.is_dir()
         return self._lost
