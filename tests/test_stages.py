@@ -110,7 +110,7 @@ def test_data_checks_every_cell_and_split_lists_duplicates(
         (["train", "--run", "quick", "--seed", "1"], "a run has its own recipe; leave out RECIPE,"),
         (["submit", "--run", "quick", "--recipe", "quick"], "a run has its own recipe; leave out"),
         (["submit", "--executor", "gpu"], "EXECUTOR is 'gpu'; use one of auto, serial, processes"),
-        (["look", "--view", "digits"], "RUN is ''; make look draws one trained run"),
+        (["look", "--view", "digits"], "RUN is left out; make look draws one trained run"),
         (["ensemble", "--run", "zzz"], "RUN is 'zzz': no run begins with it"),
         (["submit", "--source", "kaggle"], "credentials"),
         (["train", "--set", "network.name=vgg"], "network.name is 'vgg'; it must be one of"),
