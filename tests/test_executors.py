@@ -67,7 +67,8 @@ def test_a_later_command_predicts_with_the_threads_of_training(
     small_digits: Path, tmp_path: Path
 ) -> None:
     """On a processor without AVX-512, mlp_50 rounds otherwise with two threads than with one."""
-    with ensemble(tmp_path, small_digits, "serial") as running:
+    words = ["--recipe", "mlp_50", "--set", "training.deterministic=true training.epochs=1"]
+    with command(tmp_path, "ensemble", *words, "--source", str(small_digits)) as running:
         running.finish()
     (run,) = RunStore(tmp_path / "runs").all()
     before = {name: run.load_arrays(name)["probabilities"] for name in ("validation", "test")}
