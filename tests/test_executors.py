@@ -197,6 +197,7 @@ def test_workers_end_with_the_process_that_holds_the_run(
     assert differences(serial, root) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_loses_no_finished_epoch(
     small_digits: Path, tmp_path: Path
 ) -> None:

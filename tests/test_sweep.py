@@ -77,6 +77,7 @@ def records(root: Path) -> dict[str, str]:
     return {one["id"]: one["created_at"] for one in found if one["status"] == "done"}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_continues_and_a_diverging_run_stops_no_other(
     small_digits: Path, tmp_path: Path
 ) -> None:
