@@ -197,9 +197,9 @@ class Search:
             before, trials = self._record(), self.study.records()
             if len(trials) < len(before.trials):
                 raise PipelineError(
-                    f"{self.folder / DATABASE} has {len(trials)} trials, but "
-                    f"{search_record.RECORD_FILE} beside it has {len(before.trials)}; bring it "
-                    "back, or move the folder away to begin the search anew"
+                    f"{self.folder / DATABASE} has {len(trials)} of the {len(before.trials)} "
+                    f"trials in {search_record.RECORD_FILE}; bring {DATABASE} back, or move the "
+                    "folder away to begin the search anew"
                 )
             self.record = before.model_copy(
                 update={
